@@ -1,0 +1,50 @@
+// Every limit of a job and of the HTTP surface, with its unit and its reason, in one place. The expression's own
+// limits stand beside the parser (shared/math/parse.ts). `GET /v1/system` publishes this table.
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+/** Largest JSON or CSV body. It is parsed whole in memory; larger arrays come as .npy, which is streamed. */
+export const JSON_BODY_BYTES_MAX = 16 * MIB;
+/** Largest array, as data bytes: what one upload may put into the store. */
+export const ARRAY_BYTES_MAX = 64 * GIB;
+/** Largest side of an array: products of three sides stay exact in a float64 only in BigInt, but each side is exact. */
+export const ARRAY_SIDE_MAX = 2 ** 32;
+/** Largest number of dimensions: a matrix, or a stack of them. */
+export const ARRAY_RANK_MAX = 3;
+/** Parts of a multipart body besides `job`: one for each name an expression can reasonably hold. */
+export const MULTIPART_PARTS_MAX = 64;
+/** Inline arrays up to this many data bytes in all live inside the spec, which saves a small job its own objects. */
+export const INLINE_BYTES_MAX = 64 * KIB;
+/** How long an uploaded array is kept after its last upload. */
+export const ARRAY_RETENTION_SECONDS = 30 * 24 * 3600;
+
+/** Members of a stack of directions or cotangents: bounds the per-member bookkeeping of a block. */
+export const STACK_MEMBERS_MAX = 1_000_000;
+/** Largest result: the sum of its blocks. */
+export const RESULT_BYTES_MAX = 1024 * GIB;
+/** Largest job: about ten days of one core, far above any sane interactive use and below a runaway bill. */
+export const JOB_FLOPS_MAX = 10n ** 16n;
+/** Blocks of one job: every block is a queue entry and a line in the manifest. */
+export const JOB_BLOCKS_MAX = 1000;
+/** A block of about this much arithmetic takes a second or two on one core, so that a drain never waits long. */
+export const BLOCK_FLOPS_TARGET = 4n * 10n ** 10n;
+/** A block of about this much output is stored in well under a second and streamed without a pause. */
+export const BLOCK_BYTES_TARGET = 64 * MIB;
+/** The working set of one block: the smallest arena a worker may have, so that any worker can compute any block. */
+export const BLOCK_WORKING_SET_BYTES_MAX = 1 * GIB;
+/** Digests cover pieces of this size, so that reading a range verifies only what it touches. */
+export const RESULT_CHUNK_BYTES = 4 * MIB;
+
+export const LABELS_MAX = 16;
+export const LABEL_LENGTH_MAX = 64;
+export const PRIORITY_MAX = 9;
+export const EXPIRES_IN_SECONDS_MIN = 60;
+export const EXPIRES_IN_SECONDS_MAX = 30 * 24 * 3600;
+export const EXPIRES_IN_SECONDS_DEFAULT = 24 * 3600;
+/** `Prefer: wait` holds a connection at most this long. */
+export const WAIT_SECONDS_MAX = 60;
+/** Jobs or arrays on one page of a listing. */
+export const PAGE_SIZE_MAX = 500;
+export const PAGE_SIZE_DEFAULT = 50;
