@@ -1,0 +1,99 @@
+// The typed work-list: BullMQ holds references to blocks, never a matrix, a spec or a result. It decides when a
+// block is tried (again), never whether a job is complete: the store does. Deliberately absent: the consumer.
+
+import { FlowProducer, type JobsOptions, Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { JobSpec } from '../job/spec.ts';
+import { REDIS_PREFIX } from './redis.ts';
+
+export const QUEUE_NAME = 'blocks';
+
+/** A block to compute, or (block null) the finish of a job whose blocks are all done. */
+export interface WorkReference {
+  readonly tenant: string;
+  readonly jobId: string;
+  readonly block: number | null;
+}
+
+/** Outages are waited out for about an hour; after that the reconciler enqueues what is still missing. */
+const ATTEMPTS = 12;
+const BACKOFF = { type: 'exponential', delay: 500, jitter: 0.5 } as const;
+/** BullMQ serves smaller numbers first and unprioritised jobs before all others, so every job gets a number. */
+const PRIORITY_BASE = 10;
+/** Events are not used (state comes from the store), so their stream is kept as short as it goes. */
+const EVENTS_LENGTH_MAX = 100;
+
+export interface WorkQueue {
+  /** Enqueues the given blocks of a job; those already known to the queue stay as they are. */
+  enqueue(spec: JobSpec, blocks: readonly number[], blocksTotal: number): Promise<void>;
+  /** Whether the queue holds any entry for the job that will still run. */
+  knows(spec: JobSpec, blocksTotal: number): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export function createWorkQueue(connection: Redis): WorkQueue {
+  const queue = new Queue<WorkReference>(QUEUE_NAME, {
+    connection,
+    prefix: REDIS_PREFIX,
+    streams: { events: { maxLen: EVENTS_LENGTH_MAX } },
+  });
+  const flows = new FlowProducer({ connection, prefix: REDIS_PREFIX });
+  // Connection faults are reported by the connection itself; without listeners they would end the process.
+  queue.on('error', () => undefined);
+  flows.on('error', () => undefined);
+
+  return {
+    async enqueue(spec, blocks, blocksTotal) {
+      if (blocksTotal === 1) {
+        await queue.add('block', reference(spec, 0), blockOptions(spec, 0));
+        return;
+      }
+      await flows.add({
+        name: 'finish',
+        queueName: QUEUE_NAME,
+        data: reference(spec, null),
+        opts: finishOptions(spec),
+        children: blocks.map(block => ({
+          name: 'block',
+          queueName: QUEUE_NAME,
+          data: reference(spec, block),
+          // A failed child must not hold its parent for ever: the finish looks into the store itself.
+          opts: { ...blockOptions(spec, block), ignoreDependencyOnFailure: true },
+        })),
+      });
+    },
+    async knows(spec, blocksTotal) {
+      const id = blocksTotal === 1 ? entryId(spec.id, 0) : entryId(spec.id, null);
+      const state = await queue.getJobState(id);
+      return state !== 'unknown' && state !== 'failed' && state !== 'completed';
+    },
+    async close() {
+      await Promise.all([queue.close(), flows.close()]);
+    },
+  };
+}
+
+function reference(spec: JobSpec, block: number | null): WorkReference {
+  return { tenant: spec.tenant, jobId: spec.id, block };
+}
+
+/** A custom id makes adding idempotent. It may hold no colon and be no integer. */
+function entryId(jobId: string, block: number | null): string {
+  return block === null ? `${jobId}-finish` : `${jobId}-b${block}`;
+}
+
+function blockOptions(spec: JobSpec, block: number): JobsOptions {
+  return { ...finishOptions(spec), jobId: entryId(spec.id, block) };
+}
+
+function finishOptions(spec: JobSpec): JobsOptions {
+  return {
+    jobId: entryId(spec.id, null),
+    priority: PRIORITY_BASE - spec.priority,
+    attempts: ATTEMPTS,
+    backoff: BACKOFF,
+    // Nothing that ended is worth keeping: what it left is in the store. Kept, its id would block a new attempt.
+    removeOnComplete: true,
+    removeOnFail: true,
+  };
+}

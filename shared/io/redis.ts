@@ -1,0 +1,82 @@
+// Redis connections, as BullMQ and its outages demand. A producer fails fast, so that a gateway can say 503 at once;
+// a consumer waits for ever, so that a worker survives any outage. Deliberately absent: reading the environment.
+
+import { Redis, type RedisOptions } from 'ioredis';
+import { FrechetError } from '../errors.ts';
+
+/** Everything Frechet keeps in Redis shares one hash tag, so that it lives in one slot of a cluster. */
+export const REDIS_PREFIX = '{frechet}';
+
+export type ConnectionRole = 'producer' | 'consumer' | 'subscriber';
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** A silent server is taken for dead after this long without an answer to a command. */
+const COMMAND_TIMEOUT_MS = 5_000;
+const RECONNECT_DELAY_MS_MAX = 2_000;
+
+const ROLE_OPTIONS: Record<ConnectionRole, RedisOptions> = {
+  producer: { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: COMMAND_TIMEOUT_MS },
+  // Blocking commands have no answer for long: no command timeout, but TCP keep-alive finds a dead peer.
+  consumer: { maxRetriesPerRequest: null, enableOfflineQueue: true, keepAlive: 5_000 },
+  subscriber: {
+    maxRetriesPerRequest: null,
+    enableOfflineQueue: true,
+    autoResubscribe: true,
+    keepAlive: 5_000,
+  },
+};
+
+/**
+ * Opens a connection that reconnects for ever. `redis://`, `rediss://` and `unix:/path` are understood.
+ *
+ * @param onError hears of every connection fault; without it ioredis would end the process.
+ */
+export function connectRedis(url: string, role: ConnectionRole, onError: (error: Error) => void): Redis {
+  const options = {
+    ...ROLE_OPTIONS[role],
+    replyMapping: 'legacy' as const,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_DELAY_MS_MAX),
+    // After a failover the old primary answers READONLY: reconnect, and send the command again.
+    reconnectOnError: (error: Error) => (error.message.startsWith('READONLY') ? (2 as const) : false),
+  };
+  const redis = url.startsWith('unix:')
+    ? new Redis(url.slice('unix:'.length), options)
+    : new Redis(url, options);
+  redis.on('error', onError);
+  return redis;
+}
+
+/** Why Redis is not usable, in a sentence for a probe; undefined where it is. */
+export async function redisFault(redis: Redis): Promise<string | undefined> {
+  try {
+    const answer = (await redis.call('CONFIG', 'GET', 'maxmemory-policy')) as string[];
+    const policy = answer[1];
+    if (policy === undefined || policy === 'noeviction') return undefined;
+    return `Redis runs with maxmemory-policy ${policy}; set it to noeviction, or queued work can vanish`;
+  } catch (error) {
+    // Managed services forbid CONFIG; INFO tells the same.
+    return redisFaultFromInfo(redis, error as Error);
+  }
+}
+
+async function redisFaultFromInfo(redis: Redis, cause: Error): Promise<string | undefined> {
+  try {
+    const info = await redis.info('memory');
+    const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
+    if (policy === undefined || policy === 'noeviction') return undefined;
+    return `Redis runs with maxmemory-policy ${policy}; set it to noeviction, or queued work can vanish`;
+  } catch {
+    return `Redis does not answer: ${cause.message}`;
+  }
+}
+
+/** Translates any failure of a Redis command on the gateway into the outage that a client is told of. */
+export function redisOutage(error: unknown): FrechetError {
+  return new FrechetError(
+    'unavailable',
+    'the queue is not reachable; try again shortly',
+    { retryAfterSeconds: 2 },
+    { cause: error },
+  );
+}
