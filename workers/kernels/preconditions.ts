@@ -1,0 +1,39 @@
+// What every kernel may rely on, as assertions: a tile or a scratch region that breaks these is a bug of the caller.
+
+import { assert } from '../../shared/assert.ts';
+import { DTYPES } from '../../shared/math/dtype.ts';
+import type { View } from '../../shared/math/view.ts';
+import type { GemmTile, Scratch } from './kernel.ts';
+
+export const SCRATCH_ALIGNMENT_BYTES = 64;
+
+/** Asserts that shapes agree and that no element of the tile lies outside a memory of `memoryBytes`. */
+export function assertTile({ dtype, a, b, c }: GemmTile, memoryBytes: number): void {
+  const elements = memoryBytes / DTYPES[dtype].bytes;
+  assert(a.rows === c.rows && b.cols === c.cols && a.cols === b.rows, 'the shapes of A, B and C agree');
+  assertView(a, elements);
+  assertView(b, elements);
+  assertView(c, elements);
+  assert(c.rows <= 1 || c.rowStride > 0, 'no two rows of C are the same');
+  assert(c.cols <= 1 || c.colStride > 0, 'no two columns of C are the same');
+}
+
+/** Asserts that a view's elements lie in [0, elements). Zero strides repeat an element, which reading permits. */
+export function assertView(v: View, elements: number): void {
+  assert(isIndex(v.rows) && isIndex(v.cols), 'a view has a whole number of rows and columns');
+  assert(isIndex(v.offset) && isIndex(v.rowStride) && isIndex(v.colStride), 'strides are not negative');
+  if (v.rows === 0 || v.cols === 0) return;
+  const last = v.offset + (v.rows - 1) * v.rowStride + (v.cols - 1) * v.colStride;
+  assert(last < elements, 'a view lies inside the memory');
+}
+
+/** Asserts that a scratch region is aligned, large enough, and inside the memory. */
+export function assertScratch({ byteOffset, byteLength }: Scratch, bytes: number, memoryBytes: number): void {
+  assert(isIndex(byteOffset) && byteOffset % SCRATCH_ALIGNMENT_BYTES === 0, 'scratch is aligned');
+  assert(byteLength >= bytes, `scratch holds ${bytes} bytes`);
+  assert(byteOffset + byteLength <= memoryBytes, 'scratch lies inside the memory');
+}
+
+function isIndex(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}

@@ -1,0 +1,217 @@
+// The WebAssembly text of the SIMD kernel: one template over dtype and arithmetic, so that the two dtypes and the
+// strict and the relaxed variant cannot drift apart. Loops 2 and 1, the micro-kernel and the packing are here; loops
+// 5 to 3 are in wasm-kernel.ts. Addresses are unsigned 32-bit and every loop counts down a length, never compares
+// addresses, so that memory beyond 2 GiB needs no care. Strides are in bytes.
+
+import type { Dtype } from '../../../shared/math/dtype.ts';
+import { BLOCKING } from './blocking.ts';
+import { vectorFunctions } from './vectors-template.ts';
+
+/** `strict` rounds each product and each sum; `relaxed` may fuse them, which is faster and differs between machines. */
+export const WASM_VARIANTS = ['strict', 'relaxed'] as const;
+export type WasmVariant = (typeof WASM_VARIANTS)[number];
+
+export interface Lanes {
+  /** Names of the scalar and vector instructions. */
+  readonly scalar: 'f64' | 'f32';
+  readonly vector: 'f64x2' | 'f32x4';
+  readonly splat: 'v128.load64_splat' | 'v128.load32_splat';
+  readonly bytes: number;
+  readonly count: number;
+}
+
+export const LANES = {
+  float64: { scalar: 'f64', vector: 'f64x2', splat: 'v128.load64_splat', bytes: 8, count: 2 },
+  float32: { scalar: 'f32', vector: 'f32x4', splat: 'v128.load32_splat', bytes: 4, count: 4 },
+} as const satisfies Record<Dtype, Lanes>;
+
+/** Steps of k in one turn of the innermost loop: V8 does not unroll, and its stack check costs a turn a little. */
+const UNROLL = 4;
+
+/** The whole module, as text. */
+export function moduleText(variant: WasmVariant): string {
+  return `(module
+(import "env" "memory" (memory 0 65536 shared))
+${(['float64', 'float32'] as const).map(dtype => gemmFunctions(dtype, variant)).join('')}
+${vectorFunctions()}
+)
+`;
+}
+
+function gemmFunctions(dtype: Dtype, variant: WasmVariant): string {
+  const { mr, nr } = BLOCKING[dtype];
+  const packs = [...new Set([mr, nr])].map(width => packFunction(LANES[dtype], width));
+  return [
+    ...packs,
+    mergeFunction(LANES[dtype], nr),
+    microKernel(LANES[dtype], variant, mr, nr),
+    macroKernel(LANES[dtype], mr, nr),
+  ].join('');
+}
+
+/** Text for 0 … count − 1, one a line. */
+export function repeat(count: number, text: (index: number) => string): string {
+  return Array.from({ length: count }, (_, index) => text(index)).join('\n');
+}
+
+/**
+ * Packs a view into panels: `count` lines `across` apart become panels of `width` lines, interleaved, each line of k
+ * elements `along` apart. The last panel is filled up with zeros.
+ */
+function packFunction({ scalar, bytes }: Lanes, width: number): string {
+  const store = (i: number, value: string) =>
+    `(${scalar}.store offset=${i * bytes} (local.get $to) ${value})`;
+  return `
+(func $pack_${scalar}_${width} (export "pack_${scalar}_${width}")
+  (param $from i32) (param $across i32) (param $along i32) (param $count i32) (param $k i32) (param $to i32)
+  (local $p i32) (local $i i32)
+  ${repeat(width, i => `(local $s${i} i32)`)}
+  (if (i32.eqz (local.get $k)) (then (return)))
+  (block $full (loop $panel
+    (br_if $full (i32.lt_u (local.get $count) (i32.const ${width})))
+    (local.set $p (local.get $k))
+    (if (i32.eq (local.get $across) (i32.const ${bytes}))
+      (then
+        (local.set $s0 (local.get $from))
+        (loop $next
+          ${repeat((width * bytes) / 16, v => `(v128.store offset=${v * 16} (local.get $to) (v128.load offset=${v * 16} (local.get $s0)))`)}
+          (local.set $s0 (i32.add (local.get $s0) (local.get $along)))
+          (local.set $to (i32.add (local.get $to) (i32.const ${width * bytes})))
+          (br_if $next (local.tee $p (i32.sub (local.get $p) (i32.const 1))))))
+      (else
+        (local.set $s0 (local.get $from))
+        ${repeat(width - 1, i => `(local.set $s${i + 1} (i32.add (local.get $s${i}) (local.get $across)))`)}
+        (loop $next
+          ${repeat(width, i => store(i, `(${scalar}.load (local.get $s${i}))`))}
+          ${repeat(width, i => `(local.set $s${i} (i32.add (local.get $s${i}) (local.get $along)))`)}
+          (local.set $to (i32.add (local.get $to) (i32.const ${width * bytes})))
+          (br_if $next (local.tee $p (i32.sub (local.get $p) (i32.const 1)))))))
+    (local.set $from (i32.add (local.get $from) (i32.mul (local.get $across) (i32.const ${width}))))
+    (local.set $count (i32.sub (local.get $count) (i32.const ${width})))
+    (br $panel)))
+  (if (i32.eqz (local.get $count)) (then (return)))
+  (local.set $p (local.get $k))
+  (loop $next
+    ${repeat((width * bytes) / 16, v => `(v128.store offset=${v * 16} (local.get $to) (v128.const i32x4 0 0 0 0))`)}
+    (local.set $i (local.get $count))
+    (local.set $s0 (local.get $from))
+    (local.set $s1 (local.get $to))
+    (loop $element
+      (${scalar}.store (local.get $s1) (${scalar}.load (local.get $s0)))
+      (local.set $s0 (i32.add (local.get $s0) (local.get $across)))
+      (local.set $s1 (i32.add (local.get $s1) (i32.const ${bytes})))
+      (br_if $element (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
+    (local.set $from (i32.add (local.get $from) (local.get $along)))
+    (local.set $to (i32.add (local.get $to) (i32.const ${width * bytes})))
+    (br_if $next (local.tee $p (i32.sub (local.get $p) (i32.const 1))))))
+`;
+}
+
+/** C ← α·sums + β·C on the valid m×n part of a micro-tile, element by element, any strides. */
+function mergeFunction({ scalar, bytes }: Lanes, nr: number): string {
+  const product = `(${scalar}.mul (local.get $alpha) (${scalar}.load (local.get $s)))`;
+  return `
+(func $merge_${scalar}
+  (param $sums i32) (param $m i32) (param $n i32) (param $c i32) (param $rowC i32) (param $colC i32)
+  (param $alpha ${scalar}) (param $beta ${scalar})
+  (local $j i32) (local $s i32) (local $at i32)
+  (loop $row
+    (local.set $j (local.get $n))
+    (local.set $s (local.get $sums))
+    (local.set $at (local.get $c))
+    (loop $element
+      (${scalar}.store (local.get $at)
+        (if (result ${scalar}) (${scalar}.eq (local.get $beta) (${scalar}.const 0))
+          (then ${product})
+          (else (${scalar}.add (${scalar}.mul (local.get $beta) (${scalar}.load (local.get $at))) ${product}))))
+      (local.set $s (i32.add (local.get $s) (i32.const ${bytes})))
+      (local.set $at (i32.add (local.get $at) (local.get $colC)))
+      (br_if $element (local.tee $j (i32.sub (local.get $j) (i32.const 1)))))
+    (local.set $sums (i32.add (local.get $sums) (i32.const ${nr * bytes})))
+    (local.set $c (i32.add (local.get $c) (local.get $rowC)))
+    (br_if $row (local.tee $m (i32.sub (local.get $m) (i32.const 1))))))
+`;
+}
+
+/**
+ * C ← α·Ã·B̃ + β·C for one full micro-tile whose rows are contiguous. Accumulators start at +0 and take one step of
+ * k after another: lane l of accumulator i, v is the sum for element (i, v·lanes + l), in the order of summation.ts.
+ */
+function microKernel(lanes: Lanes, variant: WasmVariant, mr: number, nr: number): string {
+  const { scalar, vector, splat, bytes, count } = lanes;
+  const vectors = nr / count;
+  const each = (text: (i: number, v: number) => string) => repeat(mr, i => repeat(vectors, v => text(i, v)));
+  const accumulate = (i: number, v: number) =>
+    variant === 'relaxed'
+      ? `(${vector}.relaxed_madd (local.get $a${i}) (local.get $b${v}) (local.get $c${i}_${v}))`
+      : `(${vector}.add (local.get $c${i}_${v}) (${vector}.mul (local.get $a${i}) (local.get $b${v})))`;
+  const step = (u: number) => `
+    ${repeat(vectors, v => `(local.set $b${v} (v128.load offset=${(u * vectors + v) * 16} (local.get $panelB)))`)}
+    ${repeat(
+      mr,
+      i => `(local.set $a${i} (${splat} offset=${(u * mr + i) * bytes} (local.get $panelA)))
+    ${repeat(vectors, v => `(local.set $c${i}_${v} ${accumulate(i, v)})`)}`,
+    )}`;
+  const loop = (name: string, steps: number) => `
+  (block $end_${name} (loop $${name}
+    (br_if $end_${name} (i32.lt_u (local.get $k) (i32.const ${steps})))
+    ${repeat(steps, step)}
+    (local.set $panelA (i32.add (local.get $panelA) (i32.const ${steps * mr * bytes})))
+    (local.set $panelB (i32.add (local.get $panelB) (i32.const ${steps * nr * bytes})))
+    (local.set $k (i32.sub (local.get $k) (i32.const ${steps})))
+    (br $${name})))`;
+  const product = (i: number, v: number) => `(${vector}.mul (local.get $a0) (local.get $c${i}_${v}))`;
+  const nextRow = `(local.set $c (i32.add (local.get $c) (local.get $rowC)))`;
+  return `
+(func $micro_${scalar}
+  (param $panelA i32) (param $panelB i32) (param $k i32) (param $c i32) (param $rowC i32)
+  (param $alpha ${scalar}) (param $beta ${scalar})
+  ${repeat(vectors, v => `(local $b${v} v128)`)}
+  ${repeat(mr, i => `(local $a${i} v128)`)}
+  ${each((i, v) => `(local $c${i}_${v} v128)`)}
+  ${loop('unrolled', UNROLL)}
+  ${loop('rest', 1)}
+  (local.set $a0 (${vector}.splat (local.get $alpha)))
+  (local.set $b0 (${vector}.splat (local.get $beta)))
+  (if (${scalar}.eq (local.get $beta) (${scalar}.const 0))
+    (then ${repeat(mr, i => `${repeat(vectors, v => `(v128.store offset=${v * 16} (local.get $c) ${product(i, v)})`)} ${nextRow}`)})
+    (else ${repeat(mr, i => `${repeat(vectors, v => `(v128.store offset=${v * 16} (local.get $c) (${vector}.add (${vector}.mul (local.get $b0) (v128.load offset=${v * 16} (local.get $c))) ${product(i, v)}))`)} ${nextRow}`)})))
+`;
+}
+
+/** Loops 2 and 1: C ← α·Ã·B̃ + β·C for one packed m×k block and one packed k×n block; m, n ≥ 1. */
+function macroKernel({ scalar, bytes }: Lanes, mr: number, nr: number): string {
+  const minimum = (value: string, limit: number) =>
+    `(select (local.get ${value}) (i32.const ${limit}) (i32.lt_u (local.get ${value}) (i32.const ${limit})))`;
+  return `
+(func (export "multiply_${scalar}")
+  (param $packedA i32) (param $packedB i32) (param $sums i32) (param $m i32) (param $n i32) (param $k i32)
+  (param $c i32) (param $rowC i32) (param $colC i32) (param $alpha ${scalar}) (param $beta ${scalar})
+  (local $panelA i32) (local $i i32) (local $mHere i32) (local $nHere i32) (local $at i32)
+  (loop $columns
+    (local.set $nHere ${minimum('$n', nr)})
+    (local.set $panelA (local.get $packedA))
+    (local.set $i (local.get $m))
+    (local.set $at (local.get $c))
+    (loop $rows
+      (local.set $mHere ${minimum('$i', mr)})
+      (if (i32.and (i32.and
+          (i32.eq (local.get $mHere) (i32.const ${mr}))
+          (i32.eq (local.get $nHere) (i32.const ${nr})))
+          (i32.eq (local.get $colC) (i32.const ${bytes})))
+        (then
+          (call $micro_${scalar} (local.get $panelA) (local.get $packedB) (local.get $k)
+            (local.get $at) (local.get $rowC) (local.get $alpha) (local.get $beta)))
+        (else
+          (call $micro_${scalar} (local.get $panelA) (local.get $packedB) (local.get $k)
+            (local.get $sums) (i32.const ${nr * bytes}) (${scalar}.const 1) (${scalar}.const 0))
+          (call $merge_${scalar} (local.get $sums) (local.get $mHere) (local.get $nHere)
+            (local.get $at) (local.get $rowC) (local.get $colC) (local.get $alpha) (local.get $beta))))
+      (local.set $panelA (i32.add (local.get $panelA) (i32.mul (local.get $k) (i32.const ${mr * bytes}))))
+      (local.set $at (i32.add (local.get $at) (i32.mul (local.get $rowC) (i32.const ${mr}))))
+      (br_if $rows (local.tee $i (i32.sub (local.get $i) (local.get $mHere)))))
+    (local.set $packedB (i32.add (local.get $packedB) (i32.mul (local.get $k) (i32.const ${nr * bytes}))))
+    (local.set $c (i32.add (local.get $c) (i32.mul (local.get $colC) (i32.const ${nr}))))
+    (br_if $columns (local.tee $n (i32.sub (local.get $n) (local.get $nHere))))))
+`;
+}
