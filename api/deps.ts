@@ -1,0 +1,33 @@
+// Everything the gateway works with, made by main.ts and given to the app, the routes and the use cases. A test makes
+// its own: a store in a temporary folder, a private Redis, a clock.
+
+import type { Logger } from 'pino';
+import type { ArrayStore } from '../shared/io/array-store.ts';
+import type { JobStore } from '../shared/io/job-store.ts';
+import type { Live } from '../shared/io/live.ts';
+import type { GatewayMetrics } from '../shared/io/metrics.ts';
+import type { OpenJobs } from '../shared/io/open-jobs.ts';
+import type { WorkQueue } from '../shared/io/queue.ts';
+import type { Store } from '../shared/io/store/store.ts';
+import type { GatewayConfig } from './config.ts';
+import type { JobEvents } from './jobs/job-events.ts';
+
+export interface GatewayDeps {
+  readonly config: GatewayConfig;
+  readonly version: string;
+  readonly log: Logger;
+  readonly store: Store;
+  readonly arrays: ArrayStore;
+  readonly jobs: JobStore;
+  readonly openJobs: OpenJobs;
+  readonly queue: WorkQueue;
+  readonly live: Live;
+  readonly events: JobEvents;
+  readonly metrics: GatewayMetrics;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  /** Why Redis is not usable, in a sentence; undefined where it is. Never throws, and answers within seconds. */
+  readonly redisFault: () => Promise<string | undefined>;
+  /** True from SIGTERM on: probes answer 503, long waits and event streams end early. */
+  readonly draining: AbortSignal;
+}

@@ -1,0 +1,67 @@
+// What every request carries: an id of our own making, the tenant that api/auth decides, and one log line and one
+// observation of the duration when its answer ends. Deliberately absent: query strings and bodies in the log.
+
+import { randomUUID } from 'node:crypto';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Logger } from 'pino';
+import type { GatewayMetrics } from '../../shared/io/metrics.ts';
+
+declare global {
+  namespace Express {
+    interface Request {
+      /** Sent back as `X-Request-Id` and as `instance` of a problem. A client's own id is not taken over. */
+      id: string;
+      /** Whose request it is. Decided by api/auth before any route runs. */
+      tenant: string;
+    }
+  }
+}
+
+const KNOWN_METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'POST',
+  'DELETE',
+  'PUT',
+  'PATCH',
+  'OPTIONS',
+]);
+const LOGGED_PATH_LENGTH_MAX = 200;
+/** The client went away before an answer began; nginx's number for it. */
+const CLIENT_GONE = 499;
+
+export function requestContext(log: Logger, metrics: GatewayMetrics): RequestHandler {
+  return (request: Request, response: Response, next: NextFunction) => {
+    const startedAt = process.hrtime.bigint();
+    request.id = randomUUID();
+    response.setHeader('X-Request-Id', request.id);
+    response.once('close', () => {
+      const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9;
+      const status = response.headersSent ? response.statusCode : CLIENT_GONE;
+      const route = routeLabel(response);
+      const method = KNOWN_METHODS.has(request.method) ? request.method : 'OTHER';
+      metrics.frechet_http_request_duration_seconds.observe(
+        { method, route, status: String(status) },
+        seconds,
+      );
+      log.info(
+        {
+          requestId: request.id,
+          method,
+          route,
+          path: request.path.slice(0, LOGGED_PATH_LENGTH_MAX),
+          status,
+          seconds,
+          complete: response.writableFinished,
+        },
+        'request',
+      );
+    });
+    next();
+  };
+}
+
+function routeLabel(response: Response): string {
+  const route: unknown = response.locals.route;
+  return typeof route === 'string' ? route : 'unmatched';
+}
