@@ -103,6 +103,11 @@ export const ERRORS = {
     status: 422,
     title: 'An operand no longer has the bytes that were uploaded',
   },
+  'result-corrupt': {
+    kind: 'outage',
+    status: 503,
+    title: 'A stored block no longer has the bytes that were computed',
+  },
   'too-many-requests': { kind: 'busy', status: 429, title: 'The limit of this tenant is reached' },
   'system-busy': { kind: 'busy', status: 503, title: 'The system is at its limit' },
   unavailable: { kind: 'outage', status: 503, title: 'A part of the system is unavailable' },

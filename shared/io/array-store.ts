@@ -1,0 +1,247 @@
+// Uploaded arrays, by tenant and digest. An array is one sealed object, data and metadata together: uploading it again
+// replaces the whole (which renews it, and heals damaged bytes), deleting it is one removal, and nothing can dangle.
+// Beside it lies an empty entry under `uploads/`, named by time, which only serves listing and is never believed alone.
+
+import type { Hash } from 'node:crypto';
+import { encodeTime } from 'ulid';
+import { assert } from '../assert.ts';
+import { errorCode, FrechetError } from '../errors.ts';
+import { ARRAY_RETENTION_SECONDS, RESULT_CHUNK_BYTES } from '../job/limits.ts';
+import { type ArrayHeader, dataBytes, startArrayHash } from './array-header.ts';
+import { newestFirst, shardOf } from './store/newest-first.ts';
+import {
+  digestChunk,
+  encodeFooter,
+  openSealed,
+  type SealedFooter,
+  type SealedObject,
+} from './store/sealed.ts';
+import type { StagedObject, Store } from './store/store.ts';
+
+/** What a client sees of an array. */
+export interface ArrayMetadata extends ArrayHeader {
+  readonly id: string;
+  /** Bytes of the data, without any header. */
+  readonly bytes: number;
+  readonly createdAt: string;
+  readonly expiresAt: string;
+}
+
+interface ArrayFooter extends ArrayMetadata, SealedFooter {
+  readonly version: 1;
+}
+
+/** An array open for reading; the caller closes it. */
+export type OpenArray = SealedObject<ArrayFooter>;
+
+/** A received array whose id is known and which nobody sees yet: commit it or discard it. */
+export interface StagedArray extends ArrayHeader {
+  readonly id: string;
+  readonly bytes: number;
+  /** Durable when the promise resolves. `created` is false where the tenant had the array; it is renewed then. */
+  commit(): Promise<{ readonly array: ArrayMetadata; readonly created: boolean }>;
+  /** May be called at any time and repeatedly; after a commit it does nothing. */
+  discard(): Promise<void>;
+}
+
+export interface Page<T> {
+  readonly data: readonly T[];
+  readonly nextCursor: string | null;
+}
+
+const ARRAY_ID = /^[0-9a-f]{64}$/;
+const UPLOAD = /^[0-9A-HJKMNP-TV-Z]{10}-[0-9a-f]{64}$/;
+
+export class ArrayStore {
+  readonly #store: Store;
+  readonly #now: () => number;
+
+  /** `now` answers milliseconds since the epoch. */
+  constructor(store: Store, now: () => number = Date.now) {
+    this.#store = store;
+    this.#now = now;
+  }
+
+  /**
+   * Receives an array: `data` go to the store as they come, at most one chunk is held in memory, and a source that
+   * fails or ends leaves nothing behind. @throws array-too-large
+   */
+  async stage(tenant: string, header: ArrayHeader, data: AsyncIterable<Uint8Array>): Promise<StagedArray> {
+    const bytes = dataBytes(header);
+    const object = await this.#store.stage();
+    try {
+      const received = await receive(object, bytes, startArrayHash(header), data);
+      const { shape, dtype, order } = header;
+      const upload = { shape, dtype, order, bytes, ...received };
+      let result: Promise<{ array: ArrayMetadata; created: boolean }> | undefined;
+      return {
+        shape,
+        dtype,
+        order,
+        bytes,
+        id: received.id,
+        commit: () => {
+          result ??= this.#commit(tenant, object, upload).finally(() => object.discard());
+          return result;
+        },
+        discard: () => object.discard(),
+      };
+    } catch (error) {
+      await object.discard();
+      throw error;
+    }
+  }
+
+  /** Metadata of a live array; an expired one counts as absent. */
+  async get(tenant: string, id: string): Promise<ArrayMetadata | undefined> {
+    const array = await this.open(tenant, id);
+    await array?.close();
+    return array && metadataOf(array.footer);
+  }
+
+  /** Opens a live array for reading its data. @throws operand-corrupt where its metadata are damaged. */
+  async open(tenant: string, id: string): Promise<OpenArray | undefined> {
+    const array = await this.#openAny(tenant, id);
+    if (array === undefined || this.#isLive(array.footer)) return array;
+    await array.close();
+    return undefined;
+  }
+
+  /** Live arrays, newest first. @throws query-invalid for a cursor that is none. */
+  async list(tenant: string, limit: number, cursor?: string): Promise<Page<ArrayMetadata>> {
+    if (cursor !== undefined && !UPLOAD.test(cursor)) {
+      throw new FrechetError('query-invalid', 'The cursor is not one that a listing of arrays gave.');
+    }
+    const found: { name: string; array: ArrayMetadata }[] = [];
+    for await (const name of newestFirst(this.#store, `${tenantKey(tenant)}/uploads`, cursor)) {
+      const array = await this.get(tenant, name.slice(11));
+      // An entry without its array is what a crash or a deletion left; one of another time belongs to an earlier life.
+      if (array === undefined || uploadName(array.createdAt, array.id) !== name) continue;
+      if (found.length === limit) {
+        return { data: found.map(entry => entry.array), nextCursor: found.at(-1)?.name ?? null };
+      }
+      found.push({ name, array });
+    }
+    return { data: found.map(entry => entry.array), nextCursor: null };
+  }
+
+  /** True where a live array was there. */
+  async delete(tenant: string, id: string): Promise<boolean> {
+    const array = await this.#openAny(tenant, id);
+    if (array === undefined) return false;
+    await array.close();
+    const removed = await this.#store.delete(arrayKey(tenant, id));
+    await this.#store.delete(uploadKey(tenant, array.footer.createdAt, id));
+    return removed && this.#isLive(array.footer);
+  }
+
+  async #openAny(tenant: string, id: string): Promise<OpenArray | undefined> {
+    if (!ARRAY_ID.test(id)) return undefined;
+    return openSealed<ArrayFooter>(this.#store, arrayKey(tenant, id), 'operand-corrupt');
+  }
+
+  async #commit(
+    tenant: string,
+    object: StagedObject,
+    upload: Omit<ArrayFooter, 'version' | 'createdAt' | 'expiresAt'>,
+  ): Promise<{ array: ArrayMetadata; created: boolean }> {
+    const key = arrayKey(tenant, upload.id);
+    const occupant = await this.#occupant(tenant, upload.id);
+    const live = typeof occupant === 'object' && this.#isLive(occupant);
+    const now = this.#now();
+    const footer: ArrayFooter = {
+      version: 1,
+      ...upload,
+      createdAt: live ? occupant.createdAt : new Date(now).toISOString(),
+      expiresAt: new Date(now + ARRAY_RETENTION_SECONDS * 1000).toISOString(),
+    };
+    await object.write(encodeFooter(footer));
+    if (live) {
+      await object.commit(key, { exclusive: false });
+      return { array: metadataOf(footer), created: false };
+    }
+    // The entry first: an array that exists is always listed.
+    await this.#store.put(uploadKey(tenant, footer.createdAt, upload.id), [], { exclusive: false });
+    const exclusive = occupant === undefined;
+    while (!(await object.commit(key, { exclusive }))) {
+      // Somebody uploaded the same bytes at the same time. Theirs stays, unless it has been deleted meanwhile.
+      const winner = await this.get(tenant, upload.id);
+      if (winner === undefined) continue;
+      if (winner.createdAt !== footer.createdAt) {
+        await this.#store.delete(uploadKey(tenant, footer.createdAt, upload.id));
+      }
+      return { array: winner, created: false };
+    }
+    return { array: metadataOf(footer), created: true };
+  }
+
+  /** What lies under an array's name: its footer, whether expired or not, or damage, which an upload replaces. */
+  async #occupant(tenant: string, id: string): Promise<ArrayFooter | 'damaged' | undefined> {
+    try {
+      const array = await this.#openAny(tenant, id);
+      await array?.close();
+      return array?.footer;
+    } catch (error) {
+      if (errorCode(error) === 'operand-corrupt') return 'damaged';
+      throw error;
+    }
+  }
+
+  #isLive(footer: ArrayFooter): boolean {
+    return Date.parse(footer.expiresAt) > this.#now();
+  }
+}
+
+/** Streams `data` into `object` while both digests run: the id over everything, and one for every chunk. */
+async function receive(
+  object: StagedObject,
+  bytes: number,
+  hash: Hash,
+  data: AsyncIterable<Uint8Array>,
+): Promise<{ id: string; chunks: string[] }> {
+  const chunk = new Uint8Array(Math.min(bytes, RESULT_CHUNK_BYTES));
+  const chunks: string[] = [];
+  let filled = 0;
+  const flush = async () => {
+    const full = chunk.subarray(0, filled);
+    // Writing and hashing both run off the event loop.
+    const [digest] = await Promise.all([digestChunk(full), object.write(full)]);
+    chunks.push(digest);
+    filled = 0;
+  };
+  for await (const piece of data) {
+    assert(object.size + filled + piece.byteLength <= bytes, 'an array stream is as long as its header says');
+    hash.update(piece);
+    for (let taken = 0; taken < piece.byteLength; ) {
+      const part = piece.subarray(taken, taken + chunk.byteLength - filled);
+      chunk.set(part, filled);
+      taken += part.byteLength;
+      filled += part.byteLength;
+      if (filled === chunk.byteLength) await flush();
+    }
+  }
+  if (filled > 0) await flush();
+  assert(object.size === bytes, 'an array stream is as long as its header says');
+  return { id: hash.digest('hex'), chunks };
+}
+
+function metadataOf({ id, shape, dtype, order, bytes, createdAt, expiresAt }: ArrayFooter): ArrayMetadata {
+  return { id, shape, dtype, order, bytes, createdAt, expiresAt };
+}
+
+function tenantKey(tenant: string): string {
+  return `tenants/${tenant}`;
+}
+
+function arrayKey(tenant: string, id: string): string {
+  return `${tenantKey(tenant)}/arrays/${id}`;
+}
+
+function uploadName(createdAt: string, id: string): string {
+  return `${encodeTime(Date.parse(createdAt))}-${id}`;
+}
+
+function uploadKey(tenant: string, createdAt: string, id: string): string {
+  const name = uploadName(createdAt, id);
+  return `${tenantKey(tenant)}/uploads/${shardOf(name)}/${name}`;
+}

@@ -1,0 +1,147 @@
+// Specs, blocks and outcomes of jobs. Each is written once: a spec makes a job exist, its outcome makes it final, a
+// block found in the store needs no second computation. What a job's state is follows from these alone.
+
+import { FrechetError } from '../errors.ts';
+import type { BlockReceipt, Outcome } from '../job/outcome.ts';
+import type { JobSpec } from '../job/spec.ts';
+import { newestFirst, shardOf } from './store/newest-first.ts';
+import { encodeFooter, openSealed, type SealedObject } from './store/sealed.ts';
+import type { Store } from './store/store.ts';
+
+/** A finished block, open for reading: `footer` is its receipt. The caller closes it. */
+export type OpenBlock = SealedObject<BlockReceipt>;
+
+const JOB_ID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+
+/** True for text of the form of a job's id, a ULID; other text names no job. */
+export function isJobId(text: string): boolean {
+  return JOB_ID.test(text);
+}
+
+export class JobStore {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Makes a job exist; false where one has this id already. From here on it must reach a final state. */
+  async createSpec(spec: JobSpec): Promise<boolean> {
+    return this.#putDocument(`${jobKey(spec.tenant, spec.id)}/spec`, spec);
+  }
+
+  async readSpec(tenant: string, jobId: string): Promise<JobSpec | undefined> {
+    return this.#readDocument<JobSpec>(tenant, jobId, 'spec');
+  }
+
+  /** Ends a job; false where it has ended already, and then nothing changes. Of many that compete, one is told true. */
+  async putOutcome(tenant: string, jobId: string, outcome: Outcome): Promise<boolean> {
+    return this.#putDocument(`${jobKey(tenant, jobId)}/outcome`, outcome);
+  }
+
+  async readOutcome(tenant: string, jobId: string): Promise<Outcome | undefined> {
+    return this.#readDocument<Outcome>(tenant, jobId, 'outcome');
+  }
+
+  async hasOutcome(tenant: string, jobId: string): Promise<boolean> {
+    if (!isJobId(jobId)) return false;
+    return (await this.#store.stat(`${jobKey(tenant, jobId)}/outcome`)) !== undefined;
+  }
+
+  /**
+   * Stores a block: `data` (which may lie in shared memory) and receipt appear together. False where the block is
+   * there already. The digests in the receipt are the caller's; they are not computed again here.
+   */
+  async putBlock(
+    tenant: string,
+    jobId: string,
+    data: readonly Uint8Array[],
+    receipt: BlockReceipt,
+  ): Promise<boolean> {
+    const key = blockKey(tenant, jobId, receipt.index);
+    return this.#store.put(key, [...data, encodeFooter(receipt)], { exclusive: true });
+  }
+
+  /** @throws result-corrupt where the receipt is damaged. */
+  async readReceipt(tenant: string, jobId: string, index: number): Promise<BlockReceipt | undefined> {
+    const block = await this.openBlock(tenant, jobId, index);
+    await block?.close();
+    return block?.footer;
+  }
+
+  /** @throws result-corrupt where the receipt is damaged; reading does where the data are. */
+  async openBlock(tenant: string, jobId: string, index: number): Promise<OpenBlock | undefined> {
+    if (!isJobId(jobId)) return undefined;
+    return openSealed<BlockReceipt>(this.#store, blockKey(tenant, jobId, index), 'result-corrupt');
+  }
+
+  /** Indexes of the finished blocks, ascending. */
+  async listBlocks(tenant: string, jobId: string): Promise<number[]> {
+    if (!isJobId(jobId)) return [];
+    const names = await this.#store.list(`${jobKey(tenant, jobId)}/blocks`);
+    return names.map(Number).sort((a, b) => a - b);
+  }
+
+  /** Removes a damaged block, so that it can be computed again. */
+  async deleteBlock(tenant: string, jobId: string, index: number): Promise<void> {
+    await this.#store.delete(blockKey(tenant, jobId, index));
+  }
+
+  /** Ids of a tenant's jobs, newest first, from the one just older than `before` on. Some may be half deleted: no spec. */
+  jobIds(tenant: string, before?: string): AsyncGenerator<string> {
+    return newestFirst(this.#store, `tenants/${tenant}/jobs`, before);
+  }
+
+  /** Every tenant that ever stored something. */
+  async tenants(): Promise<string[]> {
+    return this.#store.list('tenants');
+  }
+
+  /**
+   * Removes a finished job. The spec goes first: from then on the job is absent, and nobody takes it for unfinished.
+   * The outcome goes last, so that a deletion cut short is recognised and repeated.
+   */
+  async deleteJob(tenant: string, jobId: string): Promise<void> {
+    const key = jobKey(tenant, jobId);
+    await this.#store.delete(`${key}/spec`);
+    await this.#store.deletePrefix(`${key}/blocks`);
+    await this.#store.deletePrefix(key);
+  }
+
+  async #putDocument(key: string, document: JobSpec | Outcome): Promise<boolean> {
+    return this.#store.put(key, [Buffer.from(`${JSON.stringify(document)}\n`)], { exclusive: true });
+  }
+
+  async #readDocument<T extends { version: 1 }>(
+    tenant: string,
+    jobId: string,
+    name: string,
+  ): Promise<T | undefined> {
+    if (!isJobId(jobId)) return undefined;
+    const bytes = await this.#store.get(`${jobKey(tenant, jobId)}/${name}`);
+    if (bytes === undefined) return undefined;
+    const document = parseDocument(bytes);
+    // Version 1 has been validated by the process that wrote it.
+    if (document?.version === 1) return document as T;
+    throw new FrechetError(
+      'unavailable',
+      `The stored ${name} of the job is of a form this version cannot read.`,
+    );
+  }
+}
+
+function parseDocument(bytes: Uint8Array): { version?: unknown } | null {
+  try {
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
+  } catch (error) {
+    throw new FrechetError('unavailable', 'A stored document is damaged.', {}, { cause: error });
+  }
+}
+
+function jobKey(tenant: string, jobId: string): string {
+  return `tenants/${tenant}/jobs/${shardOf(jobId)}/${jobId}`;
+}
+
+function blockKey(tenant: string, jobId: string, index: number): string {
+  return `${jobKey(tenant, jobId)}/blocks/${index}`;
+}

@@ -1,0 +1,120 @@
+// A temporary file on its way to becoming an object. The order is the whole point: the data are on disk before the
+// name appears, and the name is on disk before `commit` answers.
+
+import { assert } from '../../assert.ts';
+import { type Disk, type DiskFile, isAbsent, systemCode, translated } from './disk.ts';
+import type { PutOptions, StagedObject } from './store.ts';
+
+/** What a staged file needs of the store it belongs to. */
+export interface StagingGround {
+  readonly disk: Disk;
+  /** The path of an object and of its folder. */
+  locate(key: string): { path: string; folder: string };
+  /** Makes a folder and all above it, durably. `again`: it was seen, and has gone since. */
+  ensureFolder(folder: string, again?: boolean): Promise<void>;
+  syncFolder(folder: string): Promise<void>;
+  onBytes(direction: 'write', bytes: number): void;
+}
+
+type State = 'writing' | 'sealed' | 'gone';
+
+export class StagedFile implements StagedObject {
+  readonly #ground: StagingGround;
+  readonly #path: string;
+  readonly #file: DiskFile;
+  #state: State = 'writing';
+  #size = 0;
+
+  constructor(ground: StagingGround, path: string, file: DiskFile) {
+    this.#ground = ground;
+    this.#path = path;
+    this.#file = file;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    assert(this.#state === 'writing', 'a staged object is written before it is committed');
+    await translated('write an object', async () => {
+      for (let done = 0; done < bytes.byteLength; ) {
+        const { bytesWritten } = await this.#file.write(bytes, done, bytes.byteLength - done);
+        done += bytesWritten;
+      }
+    });
+    this.#size += bytes.byteLength;
+    this.#ground.onBytes('write', bytes.byteLength);
+  }
+
+  async commit(key: string, options: PutOptions): Promise<boolean> {
+    assert(this.#state !== 'gone', 'a staged object is committed once');
+    const { path, folder } = this.#ground.locate(key);
+    return translated('commit an object', async () => {
+      // Side by side, and both before the name appears. Its failure is met where it is awaited.
+      const folderReady = this.#ground.ensureFolder(folder);
+      folderReady.catch(() => undefined);
+      await this.#seal();
+      await folderReady;
+      const won = options.exclusive ? await this.#link(path, folder) : await this.#rename(path, folder);
+      // The loser waits too: "it is there already" must not be unsaid by a power failure.
+      await this.#ground.syncFolder(folder);
+      return won;
+    });
+  }
+
+  async discard(): Promise<void> {
+    if (this.#state === 'gone') return;
+    const wasOpen = this.#state === 'writing';
+    this.#state = 'gone';
+    await translated('discard an object', async () => {
+      if (wasOpen) await this.#file.close();
+      await this.#unlink();
+    });
+  }
+
+  async #seal(): Promise<void> {
+    if (this.#state !== 'writing') return;
+    await this.#file.datasync();
+    this.#state = 'sealed';
+    await this.#file.close();
+  }
+
+  async #link(path: string, folder: string): Promise<boolean> {
+    try {
+      await this.#inFolder(folder, () => this.#ground.disk.link(this.#path, path));
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw error;
+      // NFS repeats a link whose answer was lost, and then reports its own success as EEXIST.
+      if ((await this.#ground.disk.stat(this.#path)).nlink < 2) return false;
+    }
+    this.#state = 'gone';
+    await this.#unlink();
+    return true;
+  }
+
+  async #rename(path: string, folder: string): Promise<boolean> {
+    await this.#inFolder(folder, () => this.#ground.disk.rename(this.#path, path));
+    this.#state = 'gone';
+    return true;
+  }
+
+  /** A folder that was there can have been removed by a deletion since; it is made again, once. */
+  async #inFolder(folder: string, place: () => Promise<void>): Promise<void> {
+    try {
+      await place();
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      await this.#ground.ensureFolder(folder, true);
+      await place();
+    }
+  }
+
+  async #unlink(): Promise<void> {
+    try {
+      await this.#ground.disk.unlink(this.#path);
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+    }
+  }
+}
