@@ -1,0 +1,316 @@
+// One body over kernels and dtypes: whatever a kernel is made of, it keeps the contract of kernel.ts.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as np from 'numpy-ts';
+import { DTYPES, type Dtype } from '../../../shared/math/dtype.ts';
+import { sliceView, transposeView, type View } from '../../../shared/math/view.ts';
+import type { GemmTile } from '../../../workers/kernels/kernel.ts';
+import {
+  at,
+  createFixture,
+  expected,
+  type Fixture,
+  fill,
+  LAYOUT_NAMES,
+  type Layout,
+  read,
+  seededRandom,
+} from './fixture.ts';
+import { availableSources } from './sources.ts';
+
+const MIB = 2 ** 20;
+const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 17];
+const SEED = 20261123;
+
+for (const [label, source] of availableSources()) {
+  for (const dtype of ['float64', 'float32'] as const) {
+    describe(`${label}, ${dtype}`, () => {
+      const fixture = createFixture(source, dtype, 24 * MIB);
+
+      test('small integer products are exact at every small size, in every layout', () => {
+        let turn = 0;
+        for (const m of SIZES) {
+          for (const n of SIZES) {
+            for (const k of [0, 1, 2, 3, 4, 5, 8, 11, 18]) {
+              checkExact(fixture, { m, k, n, layouts: layoutsOf(turn++), alpha: 1, beta: 0 });
+            }
+          }
+        }
+      });
+
+      test('every combination of layouts is exact', () => {
+        for (let turn = 0; turn < LAYOUT_NAMES.length ** 3; turn++) {
+          checkExact(fixture, { m: 9, k: 6, n: 19, layouts: layoutsOf(turn), alpha: 1, beta: 1 });
+        }
+      });
+
+      test('α and β scale as written, zero included', () => {
+        let turn = 0;
+        for (const alpha of [0, 1, -1, 2.5]) {
+          for (const beta of [0, 1, -1, 2.5]) {
+            for (const k of [0, 5, 259]) {
+              checkExact(fixture, { m: 6, k, n: 10, layouts: layoutsOf(turn++), alpha, beta });
+            }
+          }
+        }
+      });
+
+      for (const [m, k, n] of [
+        [5, 255, 7],
+        [5, 256, 7],
+        [5, 257, 9],
+        [3, 769, 8],
+        [63, 3, 9],
+        [65, 4, 9],
+        [127, 5, 3],
+        [131, 300, 2],
+        [2, 300, 131],
+        [1, 601, 97],
+        [97, 601, 1],
+        [9, 3, 511],
+        [9, 3, 513],
+        [3, 5, 1023],
+        [17, 2, 1033],
+        [131, 260, 1031],
+      ] as const) {
+        test(`a product of ${m}×${k} and ${k}×${n} is exact past every block`, () => {
+          for (const turn of [43, 101]) {
+            checkExact(fixture, { m, k, n, layouts: layoutsOf(turn), alpha: -1, beta: 2.5 });
+          }
+        });
+      }
+
+      test('transposed views are read as what they are', () => {
+        fixture.reset(20_000);
+        const { data } = fixture;
+        const a = transposeView(fixture.allocate(37, 11, 'padded rows'));
+        const b = transposeView(fixture.allocate(23, 37, 'rows'));
+        const c = transposeView(fixture.allocate(23, 11, 'padded rows'));
+        checkViews(fixture, { dtype, alpha: 1, a, b, beta: 0, c }, data);
+      });
+
+      test('a repeated row, of stride zero, may be read', () => {
+        fixture.reset(5_000);
+        const a = { ...fixture.allocate(1, 12, 'rows'), rows: 9, rowStride: 0 };
+        const b = fixture.allocate(12, 10, 'rows');
+        const c = fixture.allocate(9, 10, 'rows');
+        checkViews(fixture, { dtype, alpha: 1, a, b, beta: 0, c }, fixture.data);
+      });
+
+      test('NaN and infinities reach exactly the elements they should, from every edge', () => {
+        const [m, k, n] = [7, 261, 19];
+        for (const special of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+          for (const i of [0, 3, m - 1]) {
+            for (const p of [0, 255, 256, k - 1]) checkSpecial(fixture, m, k, n, special, i, p);
+          }
+        }
+      });
+
+      test('subnormal numbers are kept', () => {
+        fixture.reset(5_000);
+        const { data } = fixture;
+        const { smallest } = DTYPES[dtype];
+        const a = fixture.allocate(5, 9, 'rows');
+        const b = fixture.allocate(9, 11, 'rows');
+        const c = fixture.allocate(5, 11, 'rows');
+        fill(data, a, (i, p) => (i + 2 * p) * smallest);
+        fill(data, b, (p, j) => p - j);
+        fixture.kernel.gemm({ dtype, alpha: 1, a, b, beta: 0, c });
+        const result = read(data, c);
+        for (let i = 0; i < 5; i++) {
+          for (let j = 0; j < 11; j++) {
+            let units = 0;
+            for (let p = 0; p < 9; p++) units += (i + 2 * p) * (p - j);
+            assert.equal(result[i * 11 + j], units * smallest);
+          }
+        }
+      });
+
+      test(`a result has the same bits however it is tiled (seed ${SEED})`, () => {
+        const random = seededRandom(SEED);
+        for (const layout of ['rows', 'columns', 'no unit stride'] as const) {
+          checkTiling(fixture, 67, 530, 45, layout, random);
+        }
+      });
+
+      test(`random products agree with numpy-ts within the rounding bound (seed ${SEED})`, () => {
+        const random = seededRandom(SEED);
+        for (const [m, k, n] of [
+          [31, 37, 41],
+          [70, 1, 530],
+          [65, 1100, 67],
+        ] as const) {
+          checkAgainstNumpy(fixture, m, k, n, random);
+        }
+      });
+
+      test('scratch and operands beyond 2 GiB, up to the last byte of 4 GiB, are reached', () => {
+        const bytes = 4 * MIB;
+        for (const startByte of [2 ** 31 - bytes / 2, 2 ** 32 - bytes]) {
+          const high = createFixture(source, dtype, 0, { memoryBytes: 2 ** 32, startByte });
+          checkExact(high, {
+            m: 9,
+            k: 261,
+            n: 21,
+            layouts: ['rows', 'columns', 'padded rows'],
+            alpha: 1,
+            beta: -1,
+          });
+          const end = 2 ** 32 / DTYPES[dtype].bytes;
+          const dense = (rows: number, cols: number, offset: number): View => {
+            return { rows, cols, offset, rowStride: cols, colStride: 1 };
+          };
+          const c = dense(5, 9, end - 45);
+          const tile = { dtype, alpha: 1, a: dense(5, 3, end - 90), b: dense(3, 9, end - 75), beta: 0, c };
+          checkViews(high, tile, high.data, false);
+        }
+      });
+    });
+  }
+}
+
+function layoutsOf(turn: number): readonly [Layout, Layout, Layout] {
+  const size = LAYOUT_NAMES.length;
+  const name = (index: number) => LAYOUT_NAMES[Math.floor(index) % size]!;
+  return [name(turn), name(turn / size), name(turn / size / size)];
+}
+
+interface Case {
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+  readonly layouts: readonly [Layout, Layout, Layout];
+  readonly alpha: number;
+  readonly beta: number;
+}
+
+function checkExact(fixture: Fixture, { m, k, n, layouts, alpha, beta }: Case): void {
+  fixture.reset(4 * (m * k + k * n + m * n) + 8 * (m + k + n) + 100);
+  const a = fixture.allocate(m, k, layouts[0]);
+  const b = fixture.allocate(k, n, layouts[1]);
+  const c = fixture.allocate(m, n, layouts[2]);
+  checkViews(fixture, { dtype: fixture.dtype, alpha, a, b, beta, c }, fixture.data);
+}
+
+/** Fills A and B, and C where β ≠ 0 (else it stays NaN), multiplies, and compares every element. */
+function checkViews(fixture: Fixture, tile: GemmTile, data = fixture.data, guarded = true): void {
+  fill(data, tile.a, (i, p) => ((3 * i + 5 * p) % 11) - 5);
+  fill(data, tile.b, (p, j) => ((7 * p + 2 * j) % 13) - 6);
+  if (tile.beta !== 0) fill(data, tile.c, (i, j) => ((i + 4 * j) % 9) - 4);
+  const want = expected(data, tile);
+  const [a, b] = [read(data, tile.a), read(data, tile.b)];
+  fixture.kernel.gemm(tile);
+  const got = read(data, tile.c);
+  const wrong = got.findIndex((value, e) => value !== want[e]);
+  assert.equal(wrong, -1, `element ${wrong} of ${JSON.stringify(tile)}: ${got[wrong]}, not ${want[wrong]}`);
+  assert.deepEqual([read(data, tile.a), read(data, tile.b)], [a, b], 'operands are only read');
+  if (guarded) fixture.assertUntouched(tile.a, tile.b, tile.c);
+}
+
+/** One special value in A at (i, p), and a row of B, the p-th, with zero, a positive and a negative number in turn. */
+function checkSpecial(
+  fixture: Fixture,
+  m: number,
+  k: number,
+  n: number,
+  special: number,
+  i: number,
+  p: number,
+): void {
+  fixture.reset(2 * (m * k + k * n + m * n) + 100);
+  const { data, dtype } = fixture;
+  const a = fixture.allocate(m, k, 'rows');
+  const b = fixture.allocate(k, n, 'rows');
+  const c = fixture.allocate(m, n, 'rows');
+  fill(data, a, () => 1);
+  fill(data, b, () => 1);
+  data[at(a, i, p)] = special;
+  for (let j = 0; j < n; j++) data[at(b, p, j)] = (j % 3) - 1;
+  fixture.kernel.gemm({ dtype, alpha: 1, a, b, beta: 0, c });
+  for (let row = 0; row < m; row++) {
+    for (let j = 0; j < n; j++) {
+      const factor = (j % 3) - 1;
+      const want = row === i ? special * factor + (k - 1) : factor + (k - 1);
+      assert.equal(data[at(c, row, j)], want, `C(${row}, ${j}) with ${special} at A(${i}, ${p})`);
+    }
+  }
+}
+
+function checkTiling(
+  fixture: Fixture,
+  m: number,
+  k: number,
+  n: number,
+  layout: Layout,
+  random: () => number,
+): void {
+  fixture.reset(4 * (m * k + k * n + 2 * m * n) + 1000);
+  const { data, dtype, kernel } = fixture;
+  const a = fixture.allocate(m, k, layout);
+  const b = fixture.allocate(k, n, layout);
+  const whole = fixture.allocate(m, n, layout);
+  const tiled = fixture.allocate(m, n, layout);
+  fill(data, a, random);
+  fill(data, b, random);
+  fill(data, whole, random);
+  fill(data, tiled, (i, j) => data[at(whole, i, j)]!);
+  const [alpha, beta] = [0.7, 1.3];
+  kernel.gemm({ dtype, alpha, a, b, beta, c: whole });
+  for (const [r0, r1] of cuts(m, [1, 2, 9, 40, 41])) {
+    for (const [c0, c1] of cuts(n, [1, 8, 21, 23])) {
+      kernel.gemm({
+        dtype,
+        alpha,
+        a: sliceView(a, r0, r1, 0, k),
+        b: sliceView(b, 0, k, c0, c1),
+        beta,
+        c: sliceView(tiled, r0, r1, c0, c1),
+      });
+    }
+  }
+  assert.deepEqual(read(data, tiled), read(data, whole), layout);
+}
+
+function cuts(total: number, inner: readonly number[]): readonly (readonly [number, number])[] {
+  const edges = [0, ...inner, total];
+  return edges.slice(1).map((stop, index) => [edges[index]!, stop] as const);
+}
+
+/** |Ĉ − C| ≤ γ_k·|A|·|B| holds for either library in any order (Higham, §3.5), so they differ by twice that at most. */
+function checkAgainstNumpy(fixture: Fixture, m: number, k: number, n: number, random: () => number): void {
+  fixture.reset(2 * (m * k + k * n + m * n) + 100);
+  const { data, dtype } = fixture;
+  const a = fixture.allocate(m, k, 'rows');
+  const b = fixture.allocate(k, n, 'columns');
+  const c = fixture.allocate(m, n, 'rows');
+  fill(data, a, random);
+  fill(data, b, random);
+  const theirs = numpyProduct(dtype, read(data, a), read(data, b), m, k, n);
+  const { unitRoundoff: u } = DTYPES[dtype];
+  const gamma = (k * u) / (1 - k * u);
+  fixture.kernel.gemm({ dtype, alpha: 1, a, b, beta: 0, c });
+  const ours = read(data, c);
+  fill(data, a, (i, p) => Math.abs(data[at(a, i, p)]!));
+  fill(data, b, (p, j) => Math.abs(data[at(b, p, j)]!));
+  const magnitude = expected(data, { dtype, alpha: 1, a, b, beta: 0, c });
+  ours.forEach((value, e) => {
+    // 1 + u·k covers the rounding of the magnitude itself; α = 1 adds none.
+    const bound = 2 * gamma * magnitude[e]! * (1 + k * u);
+    assert.ok(Math.abs(value - theirs[e]!) <= bound, `element ${e} is off by more than ${bound}`);
+  });
+}
+
+function numpyProduct(
+  dtype: Dtype,
+  a: Float64Array | Float32Array,
+  b: typeof a,
+  m: number,
+  k: number,
+  n: number,
+) {
+  const left = np.array(Array.from(a)).astype(dtype).reshape(m, k);
+  const right = np.array(Array.from(b)).astype(dtype).reshape(k, n);
+  const product = np.matmul(left, right).flatten().tolist() as number[];
+  return product;
+}
