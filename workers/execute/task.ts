@@ -1,0 +1,178 @@
+// What a thread is told: numbers, never matrices. A task is one share of a step that all threads work off together;
+// each takes the next tile from a counter in shared memory until none is left or the cancel word is set.
+
+import type { Dtype } from '../../shared/math/dtype.ts';
+import type { View } from '../../shared/math/view.ts';
+
+/** A matrix, or a stack of them: member s begins s·memberStride elements further on (0: one for all members). */
+export interface StackView extends View {
+  readonly memberStride: number;
+}
+
+/** α·A·B */
+export interface ProductTerm {
+  readonly kind: 'product';
+  readonly alpha: number;
+  readonly a: StackView;
+  readonly b: StackView;
+}
+
+/** coefficient·σ·X, where σ is a 1×1 matrix in memory or absent. */
+export interface MatrixTerm {
+  readonly kind: 'matrix';
+  readonly coefficient: number;
+  readonly scalar: StackView | null;
+  readonly x: StackView;
+}
+
+/** A factor of a Kronecker product; `values` null is the identity, whose zeros are never multiplied. */
+export interface KronFactor {
+  readonly rows: number;
+  readonly cols: number;
+  readonly values: StackView | null;
+}
+
+/** Columns from `firstColumn` on of coefficient·(left ⊗ right), or with `swap` of coefficient·(left ⊗ right)·K. */
+export interface KronTerm {
+  readonly kind: 'kron';
+  readonly coefficient: number;
+  readonly left: KronFactor;
+  readonly right: KronFactor;
+  readonly swap: boolean;
+  readonly firstColumn: number;
+}
+
+export type Term = ProductTerm | MatrixTerm | KronTerm;
+
+/** C ← Σ terms, for every member. C overlaps no term. */
+export interface CombineTask {
+  readonly kind: 'combine';
+  readonly dtype: Dtype;
+  readonly reproducible: boolean;
+  readonly members: number;
+  readonly c: StackView;
+  readonly terms: readonly Term[];
+  readonly tileRows: number;
+  readonly tileCols: number;
+}
+
+/** c ← ⟨A, B⟩ = Σ aᵢⱼ·bᵢⱼ, 1×1, for every member. One tile a member: a sum is never split between threads. */
+export interface InnerTask {
+  readonly kind: 'inner';
+  readonly dtype: Dtype;
+  readonly members: number;
+  readonly c: StackView;
+  readonly a: StackView;
+  readonly b: StackView;
+}
+
+/** y ← B·x and z ← |B|·1 in float64, for rows of one product's right factor (Freivalds' first half). */
+export interface ImageTask {
+  readonly kind: 'image';
+  readonly dtype: Dtype;
+  readonly members: number;
+  readonly b: StackView;
+  /** Byte offsets of float64 vectors: x has b.cols elements, y and z have b.rows for every member. */
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+  readonly tileRows: number;
+}
+
+/** One product whose images are known. */
+export interface ImagedTerm {
+  readonly alpha: number;
+  readonly a: StackView;
+  readonly y: number;
+  readonly z: number;
+}
+
+/**
+ * Compares C·x with Σ α·A·(B·x) + Σ coefficient·σ·X·x row by row; answers the largest residual and the bound.
+ */
+export interface ResidualTask {
+  readonly kind: 'residual';
+  readonly dtype: Dtype;
+  readonly members: number;
+  readonly c: StackView;
+  readonly x: number;
+  readonly products: readonly ImagedTerm[];
+  readonly matrices: readonly MatrixTerm[];
+  /** The relative rounding bound of the whole row: workers/verify/bounds.ts. */
+  readonly relativeBound: number;
+  /** What underflow may add to a row, absolutely. */
+  readonly absoluteBound: number;
+  readonly tileRows: number;
+}
+
+/** Copies `length` elements from one dtype to another, rounding to nearest. */
+export interface ConvertTask {
+  readonly kind: 'convert';
+  readonly from: Dtype;
+  readonly to: Dtype;
+  readonly fromByteOffset: number;
+  readonly toByteOffset: number;
+  readonly length: number;
+}
+
+/** Fills `length` elements with numbers of a seeded sequence in [−1, 1), by position alone. */
+export interface RandomTask {
+  readonly kind: 'random';
+  readonly dtype: Dtype;
+  readonly seed: number;
+  readonly byteOffset: number;
+  readonly length: number;
+  /** Index in the sequence of the first element. */
+  readonly first: number;
+}
+
+/** Overwrites every NaN with the one canonical NaN: payloads differ between machines, bytes must not. */
+export interface CanonicaliseTask {
+  readonly kind: 'canonicalise';
+  readonly dtype: Dtype;
+  readonly byteOffset: number;
+  readonly length: number;
+}
+
+/** SHA-256 of the whole range (tile 0) and of every `chunkBytes` of it (tiles 1…), 32 bytes each, in that order. */
+export interface DigestTask {
+  readonly kind: 'digest';
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  readonly chunkBytes: number;
+  readonly digests: number;
+}
+
+export type Task =
+  | CombineTask
+  | InnerTask
+  | ImageTask
+  | ResidualTask
+  | ConvertTask
+  | RandomTask
+  | CanonicaliseTask
+  | DigestTask;
+
+/** Indices of 32-bit words in the shared memory. */
+export interface Control {
+  /** Not 0: stop at the next tile. */
+  readonly cancel: number;
+  /** The next tile that nobody has taken. */
+  readonly next: number;
+}
+
+export interface ThreadTask {
+  readonly task: Task;
+  readonly control: Control;
+  readonly tiles: number;
+}
+
+/** What a share of a step found. Only `residual` finds anything. */
+export interface Findings {
+  /** The largest |residual| / (|A||B|1) of a row. */
+  readonly maxError: number;
+  /** Rows whose residual exceeds its bound, or is not finite though its bound is. */
+  readonly failures: number;
+}
+
+export const NO_FINDINGS: Findings = { maxError: 0, failures: 0 };
