@@ -1,0 +1,56 @@
+// Tells those who watch a job when to look again. Live events arrive over Redis' publish and subscribe, which may
+// lose them, so every watcher also looks by itself now and then; what it then sees in the store is the truth.
+
+import type { JobStore } from '../../shared/io/job-store.ts';
+import type { LiveEvent } from '../../shared/io/live.ts';
+import { Doorbell } from './doorbell.ts';
+
+/** How long a lost event can go unnoticed. */
+export const LOOK_AGAIN_MS = 1_000;
+
+export type JobEvents = ReturnType<typeof createJobEvents>;
+
+/** `dispatch` is given every live event that reaches this process (`subscribeLive`). */
+export function createJobEvents(jobs: JobStore) {
+  const watchers = new Map<string, Set<Doorbell>>();
+
+  function watch(jobId: string, doorbell: Doorbell): () => void {
+    const ofJob = watchers.get(jobId) ?? new Set();
+    watchers.set(jobId, ofJob.add(doorbell));
+    return () => {
+      ofJob.delete(doorbell);
+      if (ofJob.size === 0 && watchers.get(jobId) === ofJob) watchers.delete(jobId);
+    };
+  }
+
+  return {
+    dispatch(event: LiveEvent): void {
+      for (const doorbell of watchers.get(event.jobId) ?? []) doorbell.ring();
+    },
+
+    /** Rings the doorbell whenever something happens to the job, until the returned function is called. */
+    watch,
+
+    /** Whether the job reached its final state within `ms` and before the signal aborted. */
+    async waitForFinal(tenant: string, jobId: string, ms: number, signal: AbortSignal): Promise<boolean> {
+      const doorbell = new Doorbell();
+      const unwatch = watch(jobId, doorbell);
+      const deadline = performance.now() + ms;
+      try {
+        for (;;) {
+          if ((await jobs.readOutcome(tenant, jobId)) !== undefined) return true;
+          const rest = deadline - performance.now();
+          if (rest <= 0 || signal.aborted) return false;
+          await doorbell.wait(Math.min(rest, LOOK_AGAIN_MS), signal);
+        }
+      } finally {
+        unwatch();
+      }
+    },
+
+    /** For tests: nobody watches any more once every connection has gone. */
+    get watchedJobs(): number {
+      return watchers.size;
+    },
+  };
+}
