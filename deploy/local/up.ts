@@ -1,0 +1,70 @@
+// `npm start`: Frechet on this machine until SIGTERM or SIGINT.
+
+import { resolve } from 'node:path';
+import { readConfig } from '../../shared/io/config.ts';
+import { type RunningServices, startServices } from './services.ts';
+
+function say(line: string): void {
+  console.log(`frechet: ${line}`);
+}
+
+function welcome(services: RunningServices, dataDir: string, hasKeys: boolean): string {
+  const job = {
+    operation: 'jvp',
+    expression: 'A*W',
+    operands: { A: { data: [[1, 2], [3, 4], [5, 6]] } }, // biome-ignore format: it is a matrix
+    direction: { data: [[1, 0], [-2, 1]] }, // biome-ignore format: it is a matrix
+  };
+  const workerAdmin = services.workers.map(worker => `${worker.ready.adminUrl}/metrics`).join(' ');
+  return `
+Frechet is up.
+
+  API       ${services.url}
+  reference ${services.url}/docs
+  metrics   ${services.adminUrl}/metrics ${workerAdmin}
+  data      ${dataDir}
+
+Try the derivative of A*W in the direction H, which is A*H (Ctrl-C stops everything):
+
+  curl -s ${services.url}/v1/jobs -H 'Content-Type: application/json' -H 'Prefer: wait=30' \\${
+    hasKeys ? "\n    -H 'Authorization: Bearer YOUR-KEY' \\" : ''
+  }
+    -d '${JSON.stringify(job)}'
+`;
+}
+
+/** Resolves at the first signal that asks us to stop; a second one does not wait for anything. */
+function untilAskedToStop(): Promise<NodeJS.Signals> {
+  return new Promise(resolve => {
+    let isAsked = false;
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (isAsked) process.exit(1);
+      isAsked = true;
+      resolve(signal);
+    };
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
+  });
+}
+
+async function main(): Promise<void> {
+  const stopSignal = untilAskedToStop();
+  const config = readConfig(process.env, ['dataDir', 'apiKeysFile']);
+  const dataDir = resolve(config.dataDir);
+  const services = await startServices({
+    dataDir,
+    env: process.env,
+    ports: 'configured',
+    output: 'inherit',
+    log: say,
+  });
+  console.log(welcome(services, dataDir, config.apiKeysFile !== undefined));
+  say(`${await stopSignal}: finishing what runs`);
+  await services.stop();
+  say('stopped');
+  process.exit(0);
+}
+
+main().catch((error: Error) => {
+  console.error(`frechet: ${error.message}`);
+  process.exit(1);
+});
