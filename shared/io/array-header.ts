@@ -2,7 +2,7 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { FrechetError } from '../errors.ts';
-import { ARRAY_BYTES_MAX, ARRAY_RANK_MAX } from '../job/limits.ts';
+import { ARRAY_BYTES_MAX, ARRAY_RANK_MAX, ARRAY_SIDE_MAX } from '../job/limits.ts';
 import { DTYPES, type Dtype } from '../math/dtype.ts';
 import type { Order } from '../math/view.ts';
 
@@ -21,14 +21,21 @@ export interface ArrayStream {
 }
 
 /** Bytes of an array's data, exact at any size. */
-export function exactDataBytes({ shape, dtype }: ArrayHeader): bigint {
+function exactDataBytes({ shape, dtype }: ArrayHeader): bigint {
   return shape.reduce((product, side) => product * BigInt(side), BigInt(DTYPES[dtype].bytes));
 }
 
-/** Bytes of an array's data. @throws array-too-large past ARRAY_BYTES_MAX, array-syntax past ARRAY_RANK_MAX. */
+/** Bytes of an array's data. @throws array-too-large past ARRAY_BYTES_MAX or ARRAY_SIDE_MAX, array-syntax past ARRAY_RANK_MAX. */
 export function dataBytes(header: ArrayHeader): number {
   if (header.shape.length > ARRAY_RANK_MAX) {
     throw new FrechetError('array-syntax', `An array has at most ${ARRAY_RANK_MAX} dimensions.`);
+  }
+  const longest = Math.max(0, ...header.shape);
+  if (longest > ARRAY_SIDE_MAX) {
+    throw new FrechetError('array-too-large', `A side of an array has at most ${ARRAY_SIDE_MAX} elements.`, {
+      limit: ARRAY_SIDE_MAX,
+      requested: longest,
+    });
   }
   const bytes = exactDataBytes(header);
   if (bytes > BigInt(ARRAY_BYTES_MAX)) {
