@@ -54,7 +54,7 @@ export async function startRedis(options: StartRedisOptions): Promise<RedisProce
   const ended = new Promise<void>(resolve => child.once('close', () => resolve()));
   const stop = () => stopRedis(child, ended);
   try {
-    await Promise.race([waitUntilReady(address), ended.then(() => failToStart(logFile))]);
+    await waitUntilReady(address, child, logFile);
   } catch (error) {
     await stop();
     throw error;
@@ -105,9 +105,10 @@ function settings({ dir, address }: StartRedisOptions, logFile: string): string[
   ];
 }
 
-async function waitUntilReady(address: RedisAddress): Promise<void> {
+async function waitUntilReady(address: RedisAddress, child: ChildProcess, logFile: string): Promise<void> {
   const deadline = Date.now() + READY_MS_MAX;
   while ((await pingRedis(address)) !== 'ready') {
+    if (child.exitCode !== null || child.signalCode !== null) await failToStart(logFile);
     if (Date.now() > deadline) throw new FrechetError('unavailable', 'Redis did not answer in time');
     await sleep(POLL_MS);
   }
