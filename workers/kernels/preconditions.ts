@@ -4,6 +4,7 @@ import { assert } from '../../shared/assert.ts';
 import { DTYPES } from '../../shared/math/dtype.ts';
 import type { View } from '../../shared/math/view.ts';
 import type { GemmTile, Scratch } from './kernel.ts';
+import type { Matvec } from './vectors.ts';
 
 export const SCRATCH_ALIGNMENT_BYTES = 64;
 
@@ -17,6 +18,13 @@ export function assertTile({ dtype, a, b, c }: GemmTile, memoryBytes: number): v
   const empty = c.rows === 0 || c.cols === 0;
   assert(empty || c.rows === 1 || c.rowStride > 0, 'no two rows of C are the same');
   assert(empty || c.cols === 1 || c.colStride > 0, 'no two columns of C are the same');
+}
+
+/** Asserts that A, x and y of a matrix-vector product lie inside a memory of `memoryBytes`. */
+export function assertMatvec({ dtype, a, x, y }: Matvec, memoryBytes: number): void {
+  assertView(a, memoryBytes / DTYPES[dtype].bytes);
+  assert(isIndex(x) && (x + a.cols) * 8 <= memoryBytes, 'x lies inside the memory');
+  assert(isIndex(y) && (y + a.rows) * 8 <= memoryBytes, 'y lies inside the memory');
 }
 
 /** Asserts that a view's elements lie in [0, elements). Zero strides repeat an element, which reading permits. */

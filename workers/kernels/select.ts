@@ -5,7 +5,7 @@ import { KERNEL_NAMES, type KernelName } from './kernel.ts';
 import { selfTest } from './self-test.ts';
 import { createKernel, type KernelSource, scratchBytes } from './source.ts';
 import { compileWasmKernel, supportsWasm } from './wasm/compile.ts';
-import type { WasmVariant } from './wasm/template.ts';
+import type { WasmVariant } from './wasm/lanes.ts';
 
 export const KERNEL_SETTINGS = ['auto', ...KERNEL_NAMES] as const;
 export type KernelSetting = (typeof KERNEL_SETTINGS)[number];

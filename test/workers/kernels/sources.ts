@@ -2,7 +2,7 @@
 
 import type { KernelSource } from '../../../workers/kernels/source.ts';
 import { compileWasmKernel, supportsWasm } from '../../../workers/kernels/wasm/compile.ts';
-import { WASM_VARIANTS } from '../../../workers/kernels/wasm/template.ts';
+import { WASM_VARIANTS } from '../../../workers/kernels/wasm/lanes.ts';
 
 export function availableSources(): ReadonlyMap<string, KernelSource> {
   const sources = new Map<string, KernelSource>([['reference', { name: 'reference' }]]);

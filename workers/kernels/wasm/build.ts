@@ -4,7 +4,8 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import loadWabt from 'wabt';
-import { moduleText, WASM_VARIANTS, type WasmVariant } from './template.ts';
+import { WASM_VARIANTS, type WasmVariant } from './lanes.ts';
+import { moduleText } from './template.ts';
 
 /** The source tree's copy, reached from dist/workers/kernels/wasm, where this file runs. */
 const ARTEFACT = new URL('../../../../workers/kernels/wasm/artefact.ts', import.meta.url);

@@ -2,7 +2,7 @@
 
 import { setFlagsFromString } from 'node:v8';
 import { ARTEFACT } from './artefact.ts';
-import type { WasmVariant } from './template.ts';
+import type { WasmVariant } from './lanes.ts';
 
 /** Whether this runtime can compile the variant. On Node 20 relaxed SIMD is behind a flag, which this sets. */
 export function supportsWasm(variant: WasmVariant): boolean {

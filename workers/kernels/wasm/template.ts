@@ -5,27 +5,11 @@
 
 import type { Dtype } from '../../../shared/math/dtype.ts';
 import { BLOCKING } from './blocking.ts';
+import { LANES, type Lanes, type WasmVariant } from './lanes.ts';
+import { repeat } from './text.ts';
 import { vectorFunctions } from './vectors-template.ts';
 
-/** `strict` rounds each product and each sum; `relaxed` may fuse them, which is faster and differs between machines. */
-export const WASM_VARIANTS = ['strict', 'relaxed'] as const;
-export type WasmVariant = (typeof WASM_VARIANTS)[number];
-
-export interface Lanes {
-  /** Names of the scalar and vector instructions. */
-  readonly scalar: 'f64' | 'f32';
-  readonly vector: 'f64x2' | 'f32x4';
-  readonly splat: 'v128.load64_splat' | 'v128.load32_splat';
-  readonly bytes: number;
-  readonly count: number;
-}
-
-export const LANES = {
-  float64: { scalar: 'f64', vector: 'f64x2', splat: 'v128.load64_splat', bytes: 8, count: 2 },
-  float32: { scalar: 'f32', vector: 'f32x4', splat: 'v128.load32_splat', bytes: 4, count: 4 },
-} as const satisfies Record<Dtype, Lanes>;
-
-/** Steps of k in one turn of the innermost loop: V8 does not unroll, and its stack check costs a turn a little. */
+/** Steps of k in one turn of the innermost loop, so that V8's stack check and the pointers cost a quarter. */
 const UNROLL = 4;
 
 /** The whole module, as text. */
@@ -47,11 +31,6 @@ function gemmFunctions(dtype: Dtype, variant: WasmVariant): string {
     microKernel(LANES[dtype], variant, mr, nr),
     macroKernel(LANES[dtype], mr, nr),
   ].join('');
-}
-
-/** Text for 0 … count − 1, one a line. */
-export function repeat(count: number, text: (index: number) => string): string {
-  return Array.from({ length: count }, (_, index) => text(index)).join('\n');
 }
 
 /**
@@ -152,14 +131,8 @@ function microKernel(lanes: Lanes, variant: WasmVariant, mr: number, nr: number)
       i => `(local.set $a${i} (${splat} offset=${(u * mr + i) * bytes} (local.get $panelA)))
     ${repeat(vectors, v => `(local.set $c${i}_${v} ${accumulate(i, v)})`)}`,
     )}`;
-  const loop = (name: string, steps: number) => `
-  (block $end_${name} (loop $${name}
-    (br_if $end_${name} (i32.lt_u (local.get $k) (i32.const ${steps})))
-    ${repeat(steps, step)}
-    (local.set $panelA (i32.add (local.get $panelA) (i32.const ${steps * mr * bytes})))
-    (local.set $panelB (i32.add (local.get $panelB) (i32.const ${steps * nr * bytes})))
-    (local.set $k (i32.sub (local.get $k) (i32.const ${steps})))
-    (br $${name})))`;
+  // A branch ends every step: without it V8 schedules one accumulator's whole chain before the next, and spills.
+  const leave = '(br_if $done (i32.eqz (local.tee $k (i32.sub (local.get $k) (i32.const 1)))))';
   const product = (i: number, v: number) => `(${vector}.mul (local.get $a0) (local.get $c${i}_${v}))`;
   const nextRow = `(local.set $c (i32.add (local.get $c) (local.get $rowC)))`;
   return `
@@ -169,8 +142,13 @@ function microKernel(lanes: Lanes, variant: WasmVariant, mr: number, nr: number)
   ${repeat(vectors, v => `(local $b${v} v128)`)}
   ${repeat(mr, i => `(local $a${i} v128)`)}
   ${each((i, v) => `(local $c${i}_${v} v128)`)}
-  ${loop('unrolled', UNROLL)}
-  ${loop('rest', 1)}
+  (block $done
+    (br_if $done (i32.eqz (local.get $k)))
+    (loop $next
+      ${repeat(UNROLL, u => `${step(u)}\n${leave}`)}
+      (local.set $panelA (i32.add (local.get $panelA) (i32.const ${UNROLL * mr * bytes})))
+      (local.set $panelB (i32.add (local.get $panelB) (i32.const ${UNROLL * nr * bytes})))
+      (br $next)))
   (local.set $a0 (${vector}.splat (local.get $alpha)))
   (local.set $b0 (${vector}.splat (local.get $beta)))
   (if (${scalar}.eq (local.get $beta) (${scalar}.const 0))

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { ARTEFACT } from '../../../../workers/kernels/wasm/artefact.ts';
 import { assemble } from '../../../../workers/kernels/wasm/build.ts';
-import { WASM_VARIANTS } from '../../../../workers/kernels/wasm/template.ts';
+import { WASM_VARIANTS } from '../../../../workers/kernels/wasm/lanes.ts';
 
 for (const variant of WASM_VARIANTS) {
   test(`the ${variant} artefact is what the template assembles to`, async () => {

@@ -1,0 +1,24 @@
+// Matrix-vector products by definition: the oracle for the WASM ones, and what a runtime without SIMD uses.
+
+import { DTYPES, floatArray } from '../../../shared/math/dtype.ts';
+import { assertMatvec } from '../preconditions.ts';
+import type { Vectors } from '../vectors.ts';
+
+export function createReferenceVectors(memory: WebAssembly.Memory): Vectors {
+  return {
+    matvec(tile) {
+      const { dtype, a, x, y, magnitude } = tile;
+      assertMatvec(tile, memory.buffer.byteLength);
+      const matrix = floatArray(dtype, memory.buffer, 0, memory.buffer.byteLength / DTYPES[dtype].bytes);
+      const vectors = new Float64Array(memory.buffer);
+      for (let i = 0; i < a.rows; i++) {
+        let sum = 0;
+        for (let j = 0; j < a.cols; j++) {
+          const element = matrix[a.offset + i * a.rowStride + j * a.colStride]!;
+          sum += (magnitude ? Math.abs(element) : element) * vectors[x + j]!;
+        }
+        vectors[y + i] = sum;
+      }
+    },
+  };
+}

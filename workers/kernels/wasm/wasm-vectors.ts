@@ -1,0 +1,44 @@
+// Matrix-vector products in SIMD (vectors-template.ts). Both variants of the module have the same ones, unfused.
+
+import { DTYPES, type Dtype } from '../../../shared/math/dtype.ts';
+import { assertMatvec } from '../preconditions.ts';
+import type { Vectors } from '../vectors.ts';
+
+type Matvec = (
+  a: number,
+  rowStride: number,
+  colStride: number,
+  m: number,
+  n: number,
+  x: number,
+  y: number,
+  magnitude: number,
+) => void;
+
+/** Needs no scratch. `module` is from `compileWasmKernel`. */
+export function createWasmVectors(module: WebAssembly.Module, memory: WebAssembly.Memory): Vectors {
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  // The casts hold because the artefact is built from the template that names them.
+  const functions: Record<Dtype, Matvec> = {
+    float64: exports.matvec_f64 as Matvec,
+    float32: exports.matvec_f32 as Matvec,
+  };
+  return {
+    matvec(tile) {
+      const { dtype, a, x, y, magnitude } = tile;
+      assertMatvec(tile, memory.buffer.byteLength);
+      const { bytes } = DTYPES[dtype];
+      const [rowStride, colStride] = [a.rowStride * bytes, a.colStride * bytes];
+      functions[dtype](
+        a.offset * bytes,
+        rowStride,
+        colStride,
+        a.rows,
+        a.cols,
+        x * 8,
+        y * 8,
+        magnitude ? 1 : 0,
+      );
+    },
+  };
+}
