@@ -60,7 +60,7 @@ export function combineTile(task: CombineTask, tile: Tile, data: FloatArray, ker
   const c = sliceView(whole, tile.rowStart, tile.rowStop, tile.colStart, tile.colStop);
   const terms = [...task.terms].sort((a, b) => ORDER[a.kind] - ORDER[b.kind]);
   if (terms.length === 0) fillZero(data, c);
-  terms.forEach((term, index) => addTerm(task, term, tile, data, c, kernel, index > 0));
+  for (const [index, term] of terms.entries()) addTerm(task, term, tile, data, c, kernel, index > 0);
 }
 
 function addTerm(

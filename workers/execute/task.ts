@@ -9,40 +9,67 @@ export interface StackView extends View {
   readonly memberStride: number;
 }
 
-/** α·A·B */
-export interface ProductTerm {
+/** α·A·B. V is the kind of view: one with an address here, one without in a plan. */
+export interface ProductTerm<V = StackView> {
   readonly kind: 'product';
   readonly alpha: number;
-  readonly a: StackView;
-  readonly b: StackView;
+  readonly a: V;
+  readonly b: V;
 }
 
 /** coefficient·σ·X, where σ is a 1×1 matrix in memory or absent. */
-export interface MatrixTerm {
+export interface MatrixTerm<V = StackView> {
   readonly kind: 'matrix';
   readonly coefficient: number;
-  readonly scalar: StackView | null;
-  readonly x: StackView;
+  readonly scalar: V | null;
+  readonly x: V;
 }
 
 /** A factor of a Kronecker product; `values` null is the identity, whose zeros are never multiplied. */
-export interface KronFactor {
+export interface KronFactor<V = StackView> {
   readonly rows: number;
   readonly cols: number;
-  readonly values: StackView | null;
+  readonly values: V | null;
 }
 
 /** Columns from `firstColumn` on of coefficient·(left ⊗ right), or with `swap` of coefficient·(left ⊗ right)·K. */
-export interface KronTerm {
+export interface KronTerm<V = StackView> {
   readonly kind: 'kron';
   readonly coefficient: number;
-  readonly left: KronFactor;
-  readonly right: KronFactor;
+  readonly left: KronFactor<V>;
+  readonly right: KronFactor<V>;
   readonly swap: boolean;
   readonly firstColumn: number;
 }
 
-export type Term = ProductTerm | MatrixTerm | KronTerm;
+export type Term<V = StackView> = ProductTerm<V> | MatrixTerm<V> | KronTerm<V>;
+
+/** The same term over another kind of view. */
+export function mapTerm<V, U>(term: Term<V>, view: (v: V) => U): Term<U> {
+  const optional = (v: V | null) => (v === null ? null : view(v));
+  switch (term.kind) {
+    case 'product':
+      return { ...term, a: view(term.a), b: view(term.b) };
+    case 'matrix':
+      return { ...term, scalar: optional(term.scalar), x: view(term.x) };
+    case 'kron': {
+      const left = { ...term.left, values: optional(term.left.values) };
+      return { ...term, left, right: { ...term.right, values: optional(term.right.values) } };
+    }
+  }
+}
+
+/** Every view of a term. */
+export function viewsOf<V>(term: Term<V>): V[] {
+  switch (term.kind) {
+    case 'product':
+      return [term.a, term.b];
+    case 'matrix':
+      return term.scalar === null ? [term.x] : [term.scalar, term.x];
+    case 'kron':
+      return [term.left.values, term.right.values].filter(values => values !== null);
+  }
+}
 
 /** C ← Σ terms, for every member. C overlaps no term. */
 export interface CombineTask {
@@ -85,6 +112,8 @@ export interface ImagedTerm {
   readonly a: StackView;
   readonly y: number;
   readonly z: number;
+  /** Elements from one member's images to the next one's; 0 where B is shared. */
+  readonly memberStride: number;
 }
 
 /**

@@ -12,7 +12,14 @@ import { imageTile, residualTile } from '../verify/freivalds.ts';
 import { combineTile, memberView, tileAt, wholeArray } from './combine.ts';
 import { innerProduct } from './elements.ts';
 import { randomAt } from './random.ts';
-import { type DigestTask, type Findings, NO_FINDINGS, type Task, type ThreadTask } from './task.ts';
+import {
+  type ConvertTask,
+  type DigestTask,
+  type Findings,
+  NO_FINDINGS,
+  type Task,
+  type ThreadTask,
+} from './task.ts';
 
 /** Posted once to every thread. */
 export interface ThreadSetup {
@@ -27,8 +34,7 @@ export interface ThreadSetup {
   readonly reproducibleBytes: number;
 }
 
-// Piscina wraps what it was given beside a port of its own: [its data, ours].
-const setup = (Array.isArray(workerData) ? workerData[1] : workerData) as ThreadSetup;
+const setup = workerData as ThreadSetup;
 const { memory } = setup;
 const words = new Int32Array(memory.buffer);
 const bytes = new Uint8Array(memory.buffer);
@@ -81,11 +87,9 @@ function runTile(task: Task, tile: number): Findings {
       return NO_FINDINGS;
     case 'residual':
       return residualTile(task, tileAt(tile, task.c.rows, 1, task.tileRows, 1), elements);
-    case 'convert': {
-      const from = floatArray(task.from, memory.buffer, task.fromByteOffset, task.length);
-      floatArray(task.to, memory.buffer, task.toByteOffset, task.length).set(from);
+    case 'convert':
+      convert(task);
       return NO_FINDINGS;
-    }
     case 'random': {
       const data = floatArray(task.dtype, memory.buffer, task.byteOffset, task.length);
       for (let i = 0; i < task.length; i++) data[i] = randomAt(task.seed, task.first + i);
@@ -102,6 +106,13 @@ function runTile(task: Task, tile: number): Findings {
     default:
       return unreachable(task);
   }
+}
+
+/** In place where the ranges overlap: ascending, source at the end to widen, at the start to narrow. */
+function convert({ from, to, fromByteOffset, toByteOffset, length }: ConvertTask): void {
+  const source = floatArray(from, memory.buffer, fromByteOffset, length);
+  const target = floatArray(to, memory.buffer, toByteOffset, length);
+  for (let i = 0; i < length; i++) target[i] = source[i]!;
 }
 
 const DIGEST_BYTES = 32;

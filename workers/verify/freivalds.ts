@@ -31,9 +31,9 @@ export function residualTile(task: ResidualTask, tile: Tile, elements: Elements)
   for (let row = tile.rowStart; row < tile.rowStop; row++) {
     let expected = 0;
     let magnitude = 0;
-    for (const { alpha, a: stack, y, z } of task.products) {
+    for (const { alpha, a: stack, y, z, memberStride } of task.products) {
       const a = memberView(stack, tile.member);
-      const first = tile.member * a.cols;
+      const first = tile.member * memberStride;
       expected += alpha * rowTimes(data, a, row, vectors, y / 8 + first);
       magnitude += Math.abs(alpha) * absoluteRowTimes(data, a, row, vectors, z / 8 + first);
     }

@@ -1,0 +1,243 @@
+// Executes a plan over reserved memory: binds each step to addresses, hands its tasks to the threads, and has every
+// product verified before the next step may overwrite its operands.
+
+import { FrechetError } from '../../shared/errors.ts';
+import { DTYPES } from '../../shared/math/dtype.ts';
+import {
+  type CombineStep,
+  type Placed,
+  type Term<Placed>,
+  type Plan,
+  REGION,
+  type Step,
+} from '../plan/plan.ts';
+import { chooseTiles } from '../plan/tiles.ts';
+import { residualBound, underflowBound } from '../verify/bounds.ts';
+import { tileCount } from './combine.ts';
+import type {
+  CombineTask,
+  Control,
+  Findings,
+  ImagedTerm,
+  MatrixTerm,
+  StackView,
+  Task,
+  Term,
+} from './task.ts';
+import type { Threads } from './threads.ts';
+
+const WORD_BYTES = 4;
+/** Rows of a product that one tile of the verification looks at: enough that taking a tile costs nothing. */
+const PROOF_ROWS = 256;
+
+export interface ExecutionReport {
+  readonly computeSeconds: number;
+  readonly verifySeconds: number;
+  /** Largest residual relative to |A||B|1, and the largest bound it was compared with. */
+  readonly maxError: number;
+  readonly bound: number;
+}
+
+export interface ExecuteOptions {
+  readonly memory: WebAssembly.Memory;
+  readonly threads: Threads;
+  /** Byte offsets of the region and of each input's slab. */
+  readonly regionByteOffset: number;
+  readonly slabByteOffsets: readonly number[];
+  readonly reproducible: boolean;
+  /** Seed of the ±1 vectors: unknown to whoever made the operands. */
+  readonly drawSeed: () => number;
+}
+
+export interface Execution {
+  /** @throws verification-failed; CANCELLED where cancel() was called. */
+  run(): Promise<ExecutionReport>;
+  /** Runs one more task over the block's memory, under the same cancel word. */
+  runTask(task: Task, tiles: number): Promise<Findings>;
+  cancel(): void;
+  /** Flops of finished tiles, so far. */
+  flopsDone(): bigint;
+}
+
+/** Thrown where a block was cancelled: not an error of anybody. */
+export class Cancelled extends Error {
+  override readonly name = 'Cancelled';
+}
+
+export function createExecution(plan: Plan, options: ExecuteOptions): Execution {
+  const { memory, threads } = options;
+  const words = new Int32Array(memory.buffer);
+  const controlAt = (options.regionByteOffset + plan.control.byteOffset) / WORD_BYTES;
+  words.fill(0, controlAt, controlAt + plan.control.words);
+  const elementBytes = DTYPES[plan.dtype].bytes;
+  const bind = binder(plan, options, elementBytes);
+  let runs = 0;
+  let flopsBefore = 0n;
+  let current: { flops: bigint; tiles: number; next: number } | undefined;
+
+  async function runTask(task: Task, tiles: number, flops = 0n): Promise<Findings> {
+    runs += 1;
+    const control: Control = { cancel: controlAt, next: controlAt + runs };
+    current = { flops, tiles, next: control.next };
+    const found = await threads.run(task, tiles, control);
+    current = undefined;
+    if (Atomics.load(words, controlAt) !== 0) throw new Cancelled('the block was cancelled');
+    flopsBefore += flops;
+    return found;
+  }
+
+  async function runStep(step: Step): Promise<void> {
+    if (step.kind === 'inner') {
+      const { members, c, a, b } = step;
+      const task = {
+        kind: 'inner',
+        dtype: plan.dtype,
+        members,
+        c: bind.view(c),
+        a: bind.view(a),
+        b: bind.view(b),
+      } as const;
+      await runTask(task, members, step.flops);
+      return;
+    }
+    const { rows, cols } = step.c;
+    const size = chooseTiles(rows, cols, step.members, step.terms, threads.count);
+    const task: CombineTask = {
+      kind: 'combine',
+      dtype: plan.dtype,
+      reproducible: options.reproducible,
+      members: step.members,
+      c: bind.view(step.c),
+      terms: step.terms.map(bind.term),
+      ...size,
+    };
+    await runTask(task, tileCount(step.members, rows, cols, size.tileRows, size.tileCols), step.flops);
+  }
+
+  /** Freivalds' test of one step. @returns the largest relative residual and the bound. */
+  async function verifyStep(step: CombineStep): Promise<{ maxError: number; bound: number }> {
+    const { proof, c, terms, members } = step;
+    if (proof === undefined || c.cols === 0) return { maxError: 0, bound: 0 };
+    const x = options.regionByteOffset + proof.x;
+    drawSigns(new Float64Array(memory.buffer, x, c.cols), options.drawSeed());
+    const products: ImagedTerm[] = [];
+    for (const [index, term] of terms.filter(isProduct).entries()) {
+      const { y, z } = proof.images[index]!;
+      const isShared = term.b.memberStride === 0;
+      const image = { y: options.regionByteOffset + y, z: options.regionByteOffset + z };
+      const imageMembers = isShared ? 1 : members;
+      const b = bind.view(term.b);
+      const task: Task = {
+        kind: 'image',
+        dtype: plan.dtype,
+        members: imageMembers,
+        b,
+        x,
+        ...image,
+        tileRows: PROOF_ROWS,
+      };
+      await runTask(task, tileCount(imageMembers, b.rows, 1, PROOF_ROWS, 1));
+      products.push({
+        alpha: term.alpha,
+        a: bind.view(term.a),
+        ...image,
+        memberStride: isShared ? 0 : b.rows,
+      });
+    }
+    const innerLength = Math.max(...products.map(({ a }) => a.cols));
+    const bound = residualBound(plan.dtype, innerLength, terms.length, c.cols);
+    const found = await runTask(
+      {
+        kind: 'residual',
+        dtype: plan.dtype,
+        members,
+        c: bind.view(c),
+        x,
+        products,
+        matrices: terms.filter(isMatrix).map(term => bind.term(term) as MatrixTerm),
+        relativeBound: bound,
+        absoluteBound: underflowBound(plan.dtype, innerLength, terms.length, c.cols),
+        tileRows: PROOF_ROWS,
+      },
+      tileCount(members, c.rows, 1, PROOF_ROWS, 1),
+    );
+    if (found.failures > 0) {
+      throw new FrechetError(
+        'verification-failed',
+        `${found.failures} rows of a product differ from it by more than rounding`,
+      );
+    }
+    return { maxError: found.maxError, bound };
+  }
+
+  async function run(): Promise<ExecutionReport> {
+    bind.constants();
+    let [computeSeconds, verifySeconds, maxError, bound] = [0, 0, 0, 0];
+    for (const step of plan.steps) {
+      computeSeconds += await timed(() => runStep(step));
+      if (step.kind !== 'combine') continue;
+      verifySeconds += await timed(async () => {
+        const verified = await verifyStep(step);
+        maxError = Math.max(maxError, verified.maxError);
+        bound = Math.max(bound, verified.bound);
+      });
+    }
+    return { computeSeconds, verifySeconds, maxError, bound };
+  }
+
+  return {
+    run,
+    runTask,
+    cancel: () => Atomics.store(words, controlAt, 1),
+    flopsDone() {
+      if (current === undefined || current.tiles === 0) return flopsBefore;
+      const taken = Math.min(Atomics.load(words, current.next), current.tiles);
+      return flopsBefore + (current.flops * BigInt(taken)) / BigInt(current.tiles);
+    },
+  };
+}
+
+/** Gives placed views their addresses. */
+function binder(plan: Plan, options: ExecuteOptions, elementBytes: number) {
+  const view = ({ space, ...placed }: Placed): StackView => {
+    const base = space === REGION ? options.regionByteOffset : options.slabByteOffsets[space]!;
+    return { ...placed, offset: placed.offset + base / elementBytes };
+  };
+  return {
+    view,
+    term: (term: Term<Placed>) => mapTerm(term, view),
+    /** Writes the plan's few numbers; the only elements the main thread ever touches. */
+    constants(): void {
+      const data = new DataView(options.memory.buffer, options.regionByteOffset, plan.regionBytes);
+      for (const { offset, value } of plan.constants) {
+        if (plan.dtype === 'float64') data.setFloat64(offset * elementBytes, value, true);
+        else data.setFloat32(offset * elementBytes, value, true);
+      }
+    },
+  };
+}
+
+function isProduct(term: Term<Placed>): term is ProductTerm<Placed> {
+  return term.kind === 'product';
+}
+
+function isMatrix(term: Term<Placed>): term is MatrixTerm<Placed> {
+  return term.kind === 'matrix';
+}
+
+/** ±1 from a 32-bit xorshift (Marsaglia 2003): cheap, and any fixed wrong result meets a fresh vector. */
+function drawSigns(x: Float64Array, seed: number): void {
+  let state = seed | 1;
+  for (let i = 0; i < x.length; i++) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    x[i] = state < 0 ? -1 : 1;
+  }
+}
+
+async function timed(action: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await action();
+  return (performance.now() - start) / 1000;
+}

@@ -1,0 +1,154 @@
+// A plan being written: steps over buffers whose places are not decided yet. `finish` gives every buffer its place,
+// by lifetimes, and turns drafts into the plan.
+
+import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
+import { denseView, type Order } from '../../shared/math/view.ts';
+import { mapTerm, type StackView, type Term, viewsOf } from '../execute/task.ts';
+import { SLOT_ALIGNMENT } from '../memory/arena.ts';
+import { placeBuffers } from './lifetimes.ts';
+import { type InputSlab, type Placed, type Plan, REGION, type Step } from './plan.ts';
+
+const FLOAT64_BYTES = DTYPES.float64.bytes;
+const WORD_BYTES = 4;
+const DIGEST_BYTES = 32;
+/** Runs besides those of steps: canonicalise and digest. */
+const CLOSING_RUNS = 2;
+
+/** A buffer of the region. */
+export interface Buffer {
+  readonly bytes: number;
+  first: number;
+  last: number;
+}
+
+/** A view whose home is a buffer, or a slab by its index. */
+export interface Draft extends StackView {
+  readonly home: Buffer | number;
+}
+
+export type DraftTerm = Term<Draft>;
+
+/** Turns a draft's views into placed ones, once the buffers have places. */
+type Place = (draft: Draft) => Placed;
+type At = (buffer: Buffer) => number;
+
+export type Drafting = ReturnType<typeof createDrafting>;
+
+/** @param members the number of members of a stacked value. */
+export function createDrafting(dtype: Dtype, members: number) {
+  const elementBytes = DTYPES[dtype].bytes;
+  const buffers: Buffer[] = [];
+  const constants: { readonly buffer: Buffer; readonly value: number }[] = [];
+  const steps: ((place: Place, at: At) => Step)[] = [];
+  let runs = CLOSING_RUNS;
+
+  function buffer(bytes: number): Buffer {
+    const made = { bytes, first: Number.POSITIVE_INFINITY, last: 0 };
+    buffers.push(made);
+    return made;
+  }
+
+  /** Adds a step and keeps alive what it touches. */
+  function push(
+    step: (place: Place, at: At) => Step,
+    touched: readonly (Draft['home'] | undefined)[],
+    runCount: number,
+  ): void {
+    const now = steps.push(step) - 1;
+    runs += runCount;
+    for (const home of touched) {
+      if (home === undefined || typeof home === 'number') continue;
+      home.first = Math.min(home.first, now);
+      home.last = Math.max(home.last, now);
+    }
+  }
+
+  function membersOf(view: Draft): number {
+    return view.memberStride === 0 ? 1 : members;
+  }
+
+  /** y and z of one product, for each member that has a B of its own. */
+  function image(b: Draft) {
+    const bytes = membersOf(b) * b.rows * FLOAT64_BYTES;
+    return { y: buffer(bytes), z: buffer(bytes) };
+  }
+
+  return {
+    buffer,
+
+    matrix(rows: number, cols: number, order: Order, isStack: boolean): Draft {
+      const home = buffer(rows * cols * elementBytes * (isStack ? members : 1));
+      return { ...denseView(rows, cols, 0, order), memberStride: isStack ? rows * cols : 0, home };
+    },
+
+    constant(value: number): Draft {
+      const home = buffer(elementBytes);
+      home.first = 0; // it is written before the first step
+      constants.push({ buffer: home, value });
+      return { ...denseView(1, 1, 0), memberStride: 0, home };
+    },
+
+    /** C ← Σ terms. @param flops of one member. */
+    combine(c: Draft, terms: readonly DraftTerm[], flops: bigint): void {
+      const images = terms.flatMap(term => (term.kind === 'product' ? [image(term.b)] : []));
+      const x = images.length > 0 ? buffer(c.cols * FLOAT64_BYTES) : undefined;
+      const step = (place: Place, at: At): Step => ({
+        kind: 'combine',
+        members: membersOf(c),
+        c: place(c),
+        terms: terms.map(term => mapTerm(term, place)),
+        flops: flops * BigInt(membersOf(c)),
+        ...(x === undefined
+          ? {}
+          : { proof: { x: at(x), images: images.map(({ y, z }) => ({ y: at(y), z: at(z) })) } }),
+      });
+      const vectors = images.flatMap(({ y, z }) => [y, z]);
+      push(
+        step,
+        [c.home, x, ...vectors, ...terms.flatMap(viewsOf).map(view => view.home)],
+        2 + images.length,
+      );
+    },
+
+    /** c ← ⟨A, B⟩. @param flops of one member. */
+    inner(c: Draft, a: Draft, b: Draft, flops: bigint): void {
+      const step = (place: Place): Step => ({
+        kind: 'inner',
+        members: membersOf(c),
+        c: place(c),
+        a: place(a),
+        b: place(b),
+        flops: flops * BigInt(membersOf(c)),
+      });
+      push(step, [c.home, a.home, b.home], 1);
+    },
+
+    finish(inputs: readonly InputSlab[], result: Buffer, chunkBytes: number): Plan {
+      const digests = buffer((1 + Math.ceil(result.bytes / chunkBytes)) * DIGEST_BYTES);
+      const control = buffer((1 + runs) * WORD_BYTES);
+      for (const kept of [digests, control, result]) {
+        kept.first = 0;
+        kept.last = Number.POSITIVE_INFINITY;
+      }
+      const { byteOffsets, totalBytes } = placeBuffers(buffers, SLOT_ALIGNMENT);
+      const places = new Map(buffers.map((home, index) => [home, byteOffsets[index]!]));
+      const at: At = home => places.get(home)!;
+      const place: Place = ({ home, ...view }) =>
+        typeof home === 'number'
+          ? { ...view, space: home }
+          : { ...view, offset: view.offset + at(home) / elementBytes, space: REGION };
+      const placed = steps.map(step => step(place, at));
+      return {
+        dtype,
+        inputs,
+        constants: constants.map(({ buffer: home, value }) => ({ offset: at(home) / elementBytes, value })),
+        steps: placed,
+        regionBytes: totalBytes,
+        result: { byteOffset: at(result), bytes: result.bytes },
+        control: { byteOffset: at(control), words: 1 + runs },
+        digests: { byteOffset: at(digests), bytes: digests.bytes },
+        flops: placed.reduce((sum, { flops }) => sum + flops, 0n),
+      };
+    },
+  };
+}

@@ -1,0 +1,209 @@
+// From a graph to a plan: sums of products, scaled matrices and Kronecker columns become one combine step each,
+// transposes and slices become views, and buffers share memory where their lifetimes allow it.
+
+import { assert } from '../../shared/assert.ts';
+import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
+import { type Node, type NodeOf, type Range, topologicalOrder } from '../../shared/math/graph.ts';
+import { denseView, type Order, sliceView, transposeView } from '../../shared/math/view.ts';
+import { type Buffer, createDrafting, type Draft, type Drafting, type DraftTerm } from './draft.ts';
+import type { InputSlab, Plan } from './plan.ts';
+import { type InputLayout, planSlabs } from './slabs.ts';
+import { analyseSums, flopsOf, isStep, type Summand, structureOf } from './sums.ts';
+
+/** What one block computes. */
+export interface Program {
+  /** One matrix (of each member), or several 1×1 numbers. */
+  readonly outputs: readonly Node[];
+  readonly order: Order;
+  readonly dtype: Dtype;
+  /** Members [start, stop) of every stacked input; [0, 1) where there is no stack. */
+  readonly members: Range;
+  readonly inputs: ReadonlyMap<string, InputLayout>;
+  /** The result is digested in pieces of this size. */
+  readonly chunkBytes: number;
+}
+
+interface Lowering {
+  readonly program: Program;
+  readonly slabs: readonly InputSlab[];
+  readonly drafting: Drafting;
+  readonly sums: ReturnType<typeof analyseSums>;
+  /** Nodes whose value differs from member to member. */
+  readonly stacked: ReadonlySet<Node>;
+  readonly located: Map<Node, Draft>;
+  readonly result: Buffer;
+}
+
+/** The plan of a program. Pure; the same program always has the same plan. */
+export function lowerProgram(program: Program): Plan {
+  const { outputs, dtype } = program;
+  const slabs = planSlabs(outputs, program.inputs, program.members);
+  const members = program.members[1] - program.members[0];
+  const drafting = createDrafting(dtype, members);
+  const elements = outputs.reduce((sum, { shape }) => sum + shape.rows * shape.cols, 0);
+  const result = drafting.buffer(elements * members * DTYPES[dtype].bytes);
+  const stacked = findStacked(program);
+  const lowering = {
+    program,
+    slabs,
+    drafting,
+    sums: analyseSums(outputs),
+    stacked,
+    located: new Map(),
+    result,
+  };
+  for (const node of lowering.sums.demanded) lowering.located.set(node, locate(lowering, node));
+  for (const [index, node] of outputs.entries()) placeOutput(lowering, node, index);
+  return drafting.finish(slabs, result, program.chunkBytes);
+}
+
+function findStacked({ outputs, inputs }: Program): ReadonlySet<Node> {
+  const stacked = new Set<Node>();
+  for (const node of topologicalOrder(outputs)) {
+    const isStackedInput = node.primitive === 'input' && inputs.get(node.params.name)?.stacked === true;
+    if (isStackedInput || node.inputs.some(input => stacked.has(input))) stacked.add(node);
+  }
+  return stacked;
+}
+
+/** A view of the value of a demanded node; emits the step that computes it. Its inputs have been located before. */
+function locate(lowering: Lowering, node: Node): Draft {
+  if (isStep(node)) return combine(lowering, node);
+  switch (node.primitive) {
+    case 'input':
+      return slabView(lowering, node.params.name);
+    case 'constant':
+      return lowering.drafting.constant(node.params.value);
+    case 'transpose': {
+      const draft = viewOf(lowering, node.inputs[0]);
+      return { ...draft, ...transposeView(draft) };
+    }
+    case 'slice':
+      return slice(lowering, node);
+    case 'vec':
+      return vec(lowering, node.inputs[0]);
+    case 'inner': {
+      const target = newMatrix(lowering, node, 'C');
+      const [a, b] = [viewOf(lowering, node.inputs[0]), viewOf(lowering, node.inputs[1])];
+      lowering.drafting.inner(target, a, b, flopsOf(node));
+      return target;
+    }
+    default:
+      assert(false, `a plan has a step for ${node.primitive}`);
+  }
+}
+
+function viewOf(lowering: Lowering, node: Node): Draft {
+  const draft = lowering.located.get(node);
+  assert(draft !== undefined, 'the value of an operand is located before its user');
+  return draft;
+}
+
+function slabView({ slabs }: Lowering, name: string): Draft {
+  const index = slabs.findIndex(slab => slab.name === name);
+  const slab = slabs[index];
+  assert(slab !== undefined, `input ${name} has a slab`);
+  const { rowStride, colStride, memberStride } = slab;
+  const rows = slab.rows[1] - slab.rows[0];
+  const cols = slab.cols[1] - slab.cols[0];
+  return { rows, cols, offset: 0, rowStride, colStride, memberStride, home: index };
+}
+
+function slice(lowering: Lowering, node: NodeOf<'slice'>): Draft {
+  const [input] = node.inputs;
+  const draft = viewOf(lowering, input);
+  const { rows, cols } = node.params;
+  // A slab holds only the box that is needed, so that slices of an input count from the box's corner.
+  const slab = input.primitive === 'input' ? lowering.slabs[draft.home as number] : undefined;
+  const [top, left] = [slab?.rows[0] ?? 0, slab?.cols[0] ?? 0];
+  return { ...draft, ...sliceView(draft, rows[0] - top, rows[1] - top, cols[0] - left, cols[1] - left) };
+}
+
+/** vec(X) reads X column by column: a view where X lies that way, otherwise a copy that does. */
+function vec(lowering: Lowering, x: Node): Draft {
+  const draft = viewOf(lowering, x);
+  const isColumnMajor =
+    (draft.rowStride === 1 || draft.rows <= 1) && (draft.colStride === draft.rows || draft.cols <= 1);
+  const source = isColumnMajor ? draft : newMatrix(lowering, x, 'F');
+  if (!isColumnMajor) lowering.drafting.combine(source, [copyOf(draft)], 0n);
+  return { ...source, ...denseView(draft.rows * draft.cols, 1, source.offset, 'F') };
+}
+
+function copyOf(x: Draft): DraftTerm {
+  return { kind: 'matrix', coefficient: 1, scalar: null, x };
+}
+
+function combine(lowering: Lowering, node: Node): Draft {
+  const summands = lowering.sums.summandsOf(node);
+  const isColumnMajor = summands.some(({ node: part, opened }) => opened && structureOf(part) !== undefined);
+  const index = lowering.program.outputs.indexOf(node);
+  const target =
+    index >= 0 ? outputView(lowering, index) : newMatrix(lowering, node, isColumnMajor ? 'F' : 'C');
+  const flops = summands.reduce((sum, { node: part, opened }) => sum + (opened ? flopsOf(part) : 0n), 0n);
+  const additions = BigInt(summands.length - 1) * BigInt(target.rows) * BigInt(target.cols);
+  lowering.drafting.combine(
+    target,
+    summands.map(summand => termOf(lowering, summand)),
+    flops + additions,
+  );
+  return target;
+}
+
+function termOf(lowering: Lowering, { node, coefficient, opened }: Summand): DraftTerm {
+  if (!opened) return { ...copyOf(viewOf(lowering, node)), coefficient } as DraftTerm; // a matrix term
+  if (structureOf(node) !== undefined) return kronTerm(lowering, node, coefficient);
+  const [first, second] = node.inputs.map(input => viewOf(lowering, input));
+  assert(first !== undefined && second !== undefined, 'products and scales have two inputs');
+  return node.primitive === 'matmul'
+    ? { kind: 'product', alpha: coefficient, a: first, b: second }
+    : { kind: 'matrix', coefficient, scalar: first, x: second };
+}
+
+function kronTerm(lowering: Lowering, node: Node, coefficient: number): DraftTerm {
+  const structure = structureOf(node)!;
+  if (node.primitive === 'slice') {
+    const { rows } = node.params;
+    assert(rows[0] === 0 && rows[1] === structure.shape.rows, 'structure is cut between columns only');
+  }
+  const factor = (part: Node) => ({
+    ...part.shape,
+    values: part.primitive === 'identity' ? null : viewOf(lowering, part),
+  });
+  // An identity is 1 ⊗ I.
+  const [left, right] =
+    structure.primitive === 'kron'
+      ? [factor(structure.inputs[0]), factor(structure.inputs[1])]
+      : [{ rows: 1, cols: 1, values: null }, factor(structure)];
+  const firstColumn = node.primitive === 'slice' ? node.params.cols[0] : 0;
+  return {
+    kind: 'kron',
+    coefficient,
+    left,
+    right,
+    swap: structure.primitive === 'kron' && structure.params.swap,
+    firstColumn,
+  };
+}
+
+/** Where output `index` lies: a member's outputs one after the other, then the next member's. */
+function outputView({ program, result, stacked }: Lowering, index: number): Draft {
+  const sizes = program.outputs.map(({ shape }) => shape.rows * shape.cols);
+  const offset = sizes.slice(0, index).reduce((sum, size) => sum + size, 0);
+  const node = program.outputs[index]!;
+  const { rows, cols } = node.shape;
+  const isStack = program.outputs.some(output => stacked.has(output));
+  const memberStride = isStack ? sizes.reduce((sum, size) => sum + size, 0) : 0;
+  return { ...denseView(rows, cols, offset, program.order), memberStride, home: result };
+}
+
+/** Copies an output that is not computed in place: an input, a view, or one that was computed for an earlier place. */
+function placeOutput(lowering: Lowering, node: Node, index: number): void {
+  const to = outputView(lowering, index);
+  const from = viewOf(lowering, node);
+  if (from.home === to.home && from.offset === to.offset) return;
+  lowering.drafting.combine(to, [copyOf(from)], 0n);
+}
+
+function newMatrix({ drafting, stacked }: Lowering, node: Node, order: Order): Draft {
+  return drafting.matrix(node.shape.rows, node.shape.cols, order, stacked.has(node));
+}

@@ -1,0 +1,73 @@
+// What a block will do, decided before it starts: which slabs it loads, which steps it takes, where everything lies
+// in its region. A plan holds no address of the arena; `bind` makes tasks of it once the memory is reserved.
+
+import type { Dtype } from '../../shared/math/dtype.ts';
+import type { Range, Role } from '../../shared/math/graph.ts';
+import type { StackView, Term } from '../execute/task.ts';
+
+/** A view in one of the block's spaces: REGION, or the index of an input's slab. Offsets count from the space's start. */
+export interface Placed extends StackView {
+  readonly space: number;
+}
+
+export const REGION = -1;
+
+/** C ← Σ terms. */
+export interface CombineStep {
+  readonly kind: 'combine';
+  readonly members: number;
+  readonly c: Placed;
+  readonly terms: readonly Term<Placed>[];
+  /** Flops of all members. */
+  readonly flops: bigint;
+  /** Where Freivalds' test keeps its float64 vectors; absent where no term is a product. */
+  readonly proof?: ProofSpace;
+}
+
+/** Byte offsets in the region: x of c.cols elements, and for each product y and z of k elements a member. */
+export interface ProofSpace {
+  readonly x: number;
+  readonly images: readonly { readonly y: number; readonly z: number }[];
+}
+
+export interface InnerStep {
+  readonly kind: 'inner';
+  readonly members: number;
+  readonly c: Placed;
+  readonly a: Placed;
+  readonly b: Placed;
+  readonly flops: bigint;
+}
+
+export type Step = CombineStep | InnerStep;
+
+/** The piece of an input that a block reads: one matrix, or members [start, stop) of a stack. Its index is its space. */
+export interface InputSlab {
+  readonly name: string;
+  readonly role: Role;
+  readonly rows: Range;
+  readonly cols: Range;
+  /** Present where the input is a stack. */
+  readonly members?: Range;
+  /** Elements from (i, j) to its neighbours in the slab, and from member to member. */
+  readonly rowStride: number;
+  readonly colStride: number;
+  readonly memberStride: number;
+  readonly elements: number;
+}
+
+export interface Plan {
+  readonly dtype: Dtype;
+  readonly inputs: readonly InputSlab[];
+  /** Numbers written into the region before the first step; offsets in elements. */
+  readonly constants: readonly { readonly offset: number; readonly value: number }[];
+  readonly steps: readonly Step[];
+  readonly regionBytes: number;
+  /** The result within the region: all members, one after the other. */
+  readonly result: { readonly byteOffset: number; readonly bytes: number };
+  /** 32-bit words for cancel and tile counters: the first is the cancel word. Byte offset in the region. */
+  readonly control: { readonly byteOffset: number; readonly words: number };
+  /** Room for the digests of the result. Byte offset in the region. */
+  readonly digests: { readonly byteOffset: number; readonly bytes: number };
+  readonly flops: bigint;
+}

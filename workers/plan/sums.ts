@@ -1,0 +1,84 @@
+// How a graph falls into steps: a sum, with every constant factor and every summand that nobody else needs, is one
+// step. Pure analysis of the graph; nothing here knows of memory.
+
+import { type Node, topologicalOrder } from '../../shared/math/graph.ts';
+import { PRIMITIVES } from '../../shared/math/primitives/index.ts';
+
+/** One summand: coefficient times the node's value; `opened` where the step computes it, else it is read. */
+export interface Summand {
+  readonly node: Node;
+  readonly coefficient: number;
+  readonly opened: boolean;
+}
+
+export interface Sums {
+  /** The summands of a computed node, in the order of the expression. */
+  summandsOf(root: Node): readonly Summand[];
+  /** Nodes whose value must be in memory, inputs before users. */
+  readonly demanded: readonly Node[];
+}
+
+export function analyseSums(outputs: readonly Node[]): Sums {
+  const order = topologicalOrder(outputs);
+  const uses = countUses(order, outputs);
+
+  function summandsOf(root: Node): Summand[] {
+    const summands: Summand[] = [];
+    const pending = [{ node: root, coefficient: 1 }];
+    for (let top = pending.pop(); top !== undefined; top = pending.pop()) {
+      const { node, coefficient } = top;
+      const opened = node === root || (isStep(node) && uses.get(node) === 1);
+      if (opened && node.primitive === 'add') {
+        pending.push({ node: node.inputs[1], coefficient }, { node: node.inputs[0], coefficient });
+      } else if (opened && node.primitive === 'scale' && node.inputs[0].primitive === 'constant') {
+        pending.push({ node: node.inputs[1], coefficient: coefficient * node.inputs[0].params.value });
+      } else {
+        summands.push({ node, coefficient, opened: opened && isStep(node) });
+      }
+    }
+    return summands;
+  }
+
+  const demanded = new Set(outputs);
+  for (const node of order.toReversed()) {
+    if (!demanded.has(node)) continue;
+    const read = isStep(node) ? summandsOf(node).flatMap(operandsOf) : node.inputs;
+    for (const operand of read) demanded.add(operand);
+  }
+  return { summandsOf, demanded: order.filter(node => demanded.has(node)) };
+}
+
+/** The Kronecker product, identity or vec'd structure that a step writes column by column, sliced or not. */
+export function structureOf(node: Node): (Node & { primitive: 'kron' | 'identity' }) | undefined {
+  const inside = node.primitive === 'slice' ? node.inputs[0] : node;
+  return inside.primitive === 'kron' || inside.primitive === 'identity' ? inside : undefined;
+}
+
+/** Flops of evaluating one node once. */
+export function flopsOf(node: Node): bigint {
+  const inside = structureOf(node) === undefined ? node : { ...node, inputs: structureOf(node)!.inputs };
+  const shapes = inside.inputs.map(input => input.shape);
+  return PRIMITIVES[structureOf(node)?.primitive ?? node.primitive].flops(shapes, node.shape);
+}
+
+/** Computed by a combine step. */
+export function isStep(node: Node): boolean {
+  if (structureOf(node) !== undefined) return true;
+  return node.primitive === 'add' || node.primitive === 'scale' || node.primitive === 'matmul';
+}
+
+function operandsOf({ node, opened }: Summand): readonly Node[] {
+  if (!opened) return [node];
+  const structure = structureOf(node);
+  // The zeros of an identity are written, never read.
+  return structure === undefined
+    ? node.inputs
+    : structure.inputs.filter(factor => factor.primitive !== 'identity');
+}
+
+function countUses(order: readonly Node[], outputs: readonly Node[]): ReadonlyMap<Node, number> {
+  const uses = new Map<Node, number>();
+  const used = [...outputs, ...order.flatMap(node => node.inputs)];
+  for (const node of used) uses.set(node, (uses.get(node) ?? 0) + 1);
+  return uses;
+}
