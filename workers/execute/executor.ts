@@ -3,14 +3,7 @@
 
 import { FrechetError } from '../../shared/errors.ts';
 import { DTYPES } from '../../shared/math/dtype.ts';
-import {
-  type CombineStep,
-  type Placed,
-  type Term<Placed>,
-  type Plan,
-  REGION,
-  type Step,
-} from '../plan/plan.ts';
+import { type CombineStep, type Placed, type Plan, REGION, type Step } from '../plan/plan.ts';
 import { chooseTiles } from '../plan/tiles.ts';
 import { residualBound, underflowBound } from '../verify/bounds.ts';
 import { tileCount } from './combine.ts';
