@@ -1,11 +1,28 @@
 // The shape of a matrix. Rank 0 and rank 1 arrays have become 1×1 and n×1 before they get here.
 
+import { FrechetError } from '../errors.ts';
+
 export interface Shape {
   readonly rows: number;
   readonly cols: number;
 }
 
 export function shape(rows: number, cols: number): Shape {
+  return { rows, cols };
+}
+
+/**
+ * The shape of a matrix made from others, whose sides can outgrow what a number counts exactly.
+ * @throws job-too-large
+ */
+export function safeShape(rows: number, cols: number): Shape {
+  const side = Math.max(rows, cols);
+  if (!Number.isSafeInteger(side)) {
+    throw new FrechetError('job-too-large', 'A side of a matrix in this job is longer than can be counted.', {
+      limit: Number.MAX_SAFE_INTEGER,
+      requested: String(side),
+    });
+  }
   return { rows, cols };
 }
 
