@@ -7,6 +7,7 @@ import type { JobStore } from '../shared/io/job-store.ts';
 import type { Live } from '../shared/io/live.ts';
 import type { GatewayMetrics } from '../shared/io/metrics.ts';
 import type { OpenJobs } from '../shared/io/open-jobs.ts';
+import type { ReadinessCheck } from '../shared/io/probes.ts';
 import type { WorkQueue } from '../shared/io/queue.ts';
 import type { Store } from '../shared/io/store/store.ts';
 import type { GatewayConfig } from './config.ts';
@@ -26,8 +27,10 @@ export interface GatewayDeps {
   readonly metrics: GatewayMetrics;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
+  /** Why the gateway is not ready, in a sentence; undefined where it is. Never throws. */
+  readonly readiness: ReadinessCheck;
   /** Why Redis is not usable, in a sentence; undefined where it is. Never throws, and answers within seconds. */
-  readonly redisFault: () => Promise<string | undefined>;
+  readonly redisFault: ReadinessCheck;
   /** True from SIGTERM on: probes answer 503, long waits and event streams end early. */
   readonly draining: AbortSignal;
 }

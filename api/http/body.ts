@@ -1,0 +1,167 @@
+// Request bodies: which media type, how many bytes, how slowly. Everything that reads a body reads it through here.
+
+import type { Request } from 'express';
+import { FrechetError } from '../../shared/errors.ts';
+import { JSON_BODY_BYTES_MAX } from '../../shared/job/limits.ts';
+
+/** A body must bring at least this many bytes in every window spent waiting for it; our own slowness does not count. */
+const BODY_WINDOW_SECONDS = 30;
+const BODY_WINDOW_BYTES_MIN = 4 * 1024;
+
+export interface BodyLimits {
+  /** Refused with 413: at once where Content-Length tells, else when it is passed. Absent: the reader sets its own. */
+  readonly bytesMax?: number;
+  readonly windowSeconds?: number;
+}
+
+/**
+ * The body as it arrives, with backpressure. Leaving the loop early leaves the rest unread and the connection open,
+ * so that a problem can still be answered.
+ *
+ * @throws body-too-large, request-timeout, http-syntax (the client went away)
+ */
+export async function* bodyChunks(request: Request, limits: BodyLimits = {}): AsyncGenerator<Uint8Array> {
+  const bytesMax = limits.bytesMax ?? Number.POSITIVE_INFINITY;
+  refuseLarger(contentLength(request) ?? 0, bytesMax);
+  sendContinue(request);
+  const patience = new Patience(limits.windowSeconds ?? BODY_WINDOW_SECONDS);
+  let bytes = 0;
+  while (!request.readableEnded) {
+    if (request.destroyed && !request.complete) throw clientGone();
+    const chunk = request.read() as Buffer | null;
+    if (chunk === null) {
+      await patience.waitFor(request);
+      continue;
+    }
+    bytes += chunk.length;
+    refuseLarger(bytes, bytesMax);
+    patience.received(chunk.length);
+    yield chunk;
+  }
+}
+
+/** Counts the time spent waiting for the client, in windows, and what arrived in them. */
+class Patience {
+  readonly #windowMs: number;
+  #waitedMs = 0;
+  #bytes = 0;
+
+  constructor(windowSeconds: number) {
+    this.#windowMs = windowSeconds * 1000;
+  }
+
+  received(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  /** Resolves when there may be something to read, an end included. @throws request-timeout */
+  async waitFor(request: Request): Promise<void> {
+    const startedAt = performance.now();
+    const arrived = await readableWithin(request, Math.max(0, this.#windowMs - this.#waitedMs));
+    this.#waitedMs += performance.now() - startedAt;
+    if (arrived && this.#waitedMs < this.#windowMs) return;
+    if (this.#bytes < BODY_WINDOW_BYTES_MIN) {
+      const seconds = this.#windowMs / 1000;
+      throw new FrechetError(
+        'request-timeout',
+        `the body brought fewer than ${BODY_WINDOW_BYTES_MIN} bytes in ${seconds} s`,
+      );
+    }
+    this.#waitedMs = 0;
+    this.#bytes = 0;
+  }
+}
+
+const WAKING_EVENTS = ['readable', 'end', 'close', 'error'] as const;
+
+function readableWithin(request: Request, milliseconds: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const settle = (arrived: boolean) => {
+      clearTimeout(timer);
+      for (const event of WAKING_EVENTS) request.off(event, wake);
+      resolve(arrived);
+    };
+    const wake = () => settle(true);
+    const timer = setTimeout(settle, milliseconds, false);
+    for (const event of WAKING_EVENTS) request.on(event, wake);
+  });
+}
+
+function clientGone(): FrechetError {
+  return new FrechetError('http-syntax', 'the connection closed before the body was complete');
+}
+
+function refuseLarger(bytes: number, bytesMax: number): void {
+  if (bytes <= bytesMax) return;
+  throw new FrechetError('body-too-large', `this body may have at most ${bytesMax} bytes`, {
+    limit: bytesMax,
+    requested: bytes,
+  });
+}
+
+/** A client that asked first (Expect: 100-continue) is told to go on only when its body is wanted. */
+function sendContinue(request: Request): void {
+  if (expectsContinue(request)) request.res?.writeContinue();
+}
+
+export function expectsContinue(request: Request): boolean {
+  return request.headers.expect?.toLowerCase() === '100-continue';
+}
+
+export function contentLength(request: Request): number | undefined {
+  const header = request.headers['content-length'];
+  return header === undefined ? undefined : Number(header);
+}
+
+/**
+ * The body's media type, one of `accepted`, without parameters.
+ *
+ * @throws media-type-unsupported, encoding-unsupported
+ */
+export function requireMediaType<T extends string>(request: Request, accepted: readonly T[]): T {
+  refuseEncoding(request);
+  const [essence = '', ...parameters] = (request.headers['content-type'] ?? '').split(';');
+  const found = accepted.find(type => type === essence.trim().toLowerCase());
+  const charset = parameters
+    .map(parameter => /^\s*charset="?([^"]*)"?\s*$/i.exec(parameter)?.[1])
+    .find(Boolean);
+  if (found !== undefined && (charset === undefined || /^(utf-?8|us-ascii)$/i.test(charset))) return found;
+  throw new FrechetError(
+    'media-type-unsupported',
+    found === undefined ? `send Content-Type: ${accepted.join(', ')}` : `${found} must be encoded as UTF-8`,
+  );
+}
+
+function refuseEncoding(request: Request): void {
+  const encoding = request.headers['content-encoding'];
+  const transfer = request.headers['transfer-encoding'];
+  if (encoding !== undefined && !/^\s*(identity)?\s*$/i.test(encoding)) {
+    throw new FrechetError('encoding-unsupported', 'send the body without Content-Encoding');
+  }
+  if (transfer !== undefined && transfer.trim().toLowerCase() !== 'chunked') {
+    throw new FrechetError('encoding-unsupported', 'the only Transfer-Encoding understood is chunked');
+  }
+}
+
+/**
+ * The JSON body. The media type is the caller's to require.
+ *
+ * @throws body-too-large, request-timeout, json-syntax
+ */
+export async function readJson(request: Request): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of bodyChunks(request, { bytesMax: JSON_BODY_BYTES_MAX })) chunks.push(chunk);
+  return parseJson(Buffer.concat(chunks));
+}
+
+/** @throws json-syntax, also where the bytes are not UTF-8 */
+export function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
+  } catch (error) {
+    // V8's message quotes the body; the place is what helps.
+    const position = /position (\d+)/.exec((error as Error).message)?.[1];
+    const place = position === undefined ? '' : ` at character ${position}`;
+    throw new FrechetError('json-syntax', `the body is not JSON in UTF-8${place}`, {}, { cause: error });
+  }
+}
