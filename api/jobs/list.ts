@@ -1,0 +1,68 @@
+// Listing jobs, newest first. The cursor is the last job looked at.
+
+import { FrechetError } from '../../shared/errors.ts';
+import type { Page } from '../../shared/io/array-store.ts';
+import { isJobId } from '../../shared/io/job-store.ts';
+import { planJob } from '../../shared/job/job-plan.ts';
+import type { JobState } from '../../shared/job/outcome.ts';
+import type { JobSpec } from '../../shared/job/spec.ts';
+import { deriveState } from '../../shared/job/state.ts';
+import type { GatewayDeps } from '../deps.ts';
+import { type JobDocument, jobDocument } from './job-document.ts';
+import { type ReadDeps, readFacts } from './read.ts';
+
+type ListDeps = ReadDeps & Pick<GatewayDeps, 'openJobs'>;
+
+/** A filter that matches rarely may not make one request read the whole store: a page may be short, even empty. */
+const JOBS_SCANNED_MAX = 2_000;
+
+export interface JobQuery {
+  readonly state?: JobState | undefined;
+  /** `key:value`; either may hold colons of its own. */
+  readonly label?: string | undefined;
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+/** The next page; more pages follow where `nextCursor` is not null. @throws query-invalid for a cursor that is none. */
+export async function listJobs(deps: ListDeps, tenant: string, query: JobQuery): Promise<Page<JobDocument>> {
+  if (query.cursor !== undefined && !isJobId(query.cursor)) {
+    throw new FrechetError('query-invalid', 'the cursor is not one that a listing of jobs gave');
+  }
+  const data: JobDocument[] = [];
+  let scanned = 0;
+  let last: string | null = null;
+  for await (const jobId of candidates(deps, tenant, query)) {
+    if (data.length === query.limit || scanned === JOBS_SCANNED_MAX) return { data, nextCursor: last };
+    const document = await matching(deps, tenant, jobId, query);
+    if (document !== undefined) data.push(document);
+    scanned += 1;
+    last = jobId;
+  }
+  return { data, nextCursor: null };
+}
+
+/** Unfinished jobs have an index of their own. */
+async function* candidates(deps: ListDeps, tenant: string, query: JobQuery): AsyncGenerator<string> {
+  const unfinished = query.state === 'queued' || query.state === 'running';
+  if (unfinished) yield* await deps.openJobs.newestFirst(tenant, query.cursor);
+  else yield* deps.jobs.jobIds(tenant, query.cursor);
+}
+
+async function matching(
+  deps: ListDeps,
+  tenant: string,
+  jobId: string,
+  query: JobQuery,
+): Promise<JobDocument | undefined> {
+  const spec = await deps.jobs.readSpec(tenant, jobId);
+  if (spec === undefined || !hasLabel(spec, query.label)) return undefined;
+  const facts = await readFacts(deps, spec);
+  if (query.state !== undefined && deriveState(facts.outcome, facts.progress) !== query.state)
+    return undefined;
+  return jobDocument({ spec, plan: planJob(spec) }, facts);
+}
+
+function hasLabel({ labels }: JobSpec, label: string | undefined): boolean {
+  return label === undefined || Object.entries(labels).some(([key, value]) => `${key}:${value}` === label);
+}

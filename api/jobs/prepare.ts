@@ -1,0 +1,33 @@
+// From a request to a spec and its plan: everything that can be refused is refused here, and nothing is written.
+
+import type { ArrayStore, StagedArray } from '../../shared/io/array-store.ts';
+import type { WholeArray } from '../../shared/io/whole-array.ts';
+import { planJob } from '../../shared/job/job-plan.ts';
+import { resolveSpec } from '../../shared/job/resolve.ts';
+import { parseJobRequest } from './job-request.ts';
+import type { KnownJob } from './known-job.ts';
+import { lookUpValues } from './request-values.ts';
+
+/** What a client sent. */
+export interface Submission {
+  /** Parsed JSON, otherwise unchecked. */
+  readonly body: unknown;
+  /** Arrays sent along, by the name of their part; whoever received them discards what is not committed. */
+  readonly parts: ReadonlyMap<string, StagedArray>;
+}
+
+export interface PreparedJob extends KnownJob {
+  readonly inlineArrays: readonly WholeArray[];
+}
+
+/** @throws any code of contract §4 that says what is wrong with a job */
+export async function prepareJob(
+  arrays: ArrayStore,
+  { body, parts }: Submission,
+  identity: { readonly id: string; readonly tenant: string; readonly createdAt: string },
+): Promise<PreparedJob> {
+  const request = parseJobRequest(body);
+  const { values, inlineArrays } = await lookUpValues({ arrays, tenant: identity.tenant, parts }, request);
+  const spec = resolveSpec(request, values, identity);
+  return { spec, plan: planJob(spec), inlineArrays };
+}

@@ -1,0 +1,30 @@
+// What a job would be, without accepting it (contract §4, /v1/plan).
+
+import type { JobPlan } from '../../shared/job/job-plan.ts';
+import type { GatewayDeps } from '../deps.ts';
+import { type FlopsCount, flopsCount } from './job-document.ts';
+import { prepareJob, type Submission } from './prepare.ts';
+
+export interface PlanDocument extends Pick<JobPlan, 'shapes' | 'result' | 'peakBytes' | 'derivative'> {
+  readonly flops: FlopsCount;
+  readonly blocks: number;
+}
+
+/** @throws what submitting the job would throw because of the job itself */
+export async function previewJob(
+  { arrays, clock }: Pick<GatewayDeps, 'arrays' | 'clock'>,
+  tenant: string,
+  submission: Submission,
+): Promise<PlanDocument> {
+  // Nothing of a plan depends on the job's identity.
+  const identity = { id: '', tenant, createdAt: new Date(clock()).toISOString() };
+  const { plan } = await prepareJob(arrays, submission, identity);
+  return {
+    shapes: plan.shapes,
+    result: plan.result,
+    flops: flopsCount(plan.flops),
+    blocks: plan.blocksTotal,
+    peakBytes: plan.peakBytes,
+    derivative: plan.derivative,
+  };
+}

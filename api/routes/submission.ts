@@ -1,0 +1,102 @@
+// What a client sends to /v1/jobs and /v1/plan: the job as JSON, alone or beside arrays in a multipart body.
+
+import type { Request } from 'express';
+import { FrechetError } from '../../shared/errors.ts';
+import type { ArrayStore, StagedArray } from '../../shared/io/array-store.ts';
+import { JSON_BODY_BYTES_MAX, MULTIPART_PARTS_MAX } from '../../shared/job/limits.ts';
+import { decodeArray } from '../http/array-body.ts';
+import { bodyChunks, parseJson, readJson, requireMediaType } from '../http/body.ts';
+import { type MultipartPart, multipartBoundary, readMultipart } from '../http/multipart.ts';
+import { ARRAY_MEDIA_TYPES } from '../http/representation.ts';
+import type { Submission } from '../jobs/prepare.ts';
+
+const JOB_PART = 'job';
+/** What form libraries write where nobody said anything; as an array it is .npy, the default. */
+const UNTYPED = new Set([undefined, 'application/octet-stream', 'text/plain']);
+
+/**
+ * Reads the body and lets `use` have it. Arrays that `use` did not commit are gone afterwards.
+ *
+ * @throws what is wrong with the body, and what `use` throws
+ */
+export async function withSubmission<T>(
+  request: Request,
+  arrays: ArrayStore,
+  use: (submission: Submission) => Promise<T>,
+): Promise<T> {
+  const type = requireMediaType(request, ['application/json', 'multipart/form-data']);
+  if (type === 'application/json') return use({ body: await readJson(request), parts: new Map() });
+  const parts = new Map<string, StagedArray>();
+  try {
+    return await use({ body: await receiveParts(request, arrays, parts), parts });
+  } finally {
+    for (const part of parts.values()) await part.discard();
+  }
+}
+
+/** Stages every array into `parts` and answers the job. Parts come in any order. */
+async function receiveParts(
+  request: Request,
+  arrays: ArrayStore,
+  parts: Map<string, StagedArray>,
+): Promise<unknown> {
+  const boundary = multipartBoundary(request.get('content-type') ?? '');
+  let job: { readonly body: unknown } | undefined;
+  for await (const part of readMultipart(bodyChunks(request), boundary)) {
+    if (parts.has(part.name) || (part.name === JOB_PART && job !== undefined)) {
+      throw new FrechetError('multipart-syntax', `there are two parts "${part.name}"`);
+    }
+    if (part.name === JOB_PART) job = { body: await readJob(part) };
+    else parts.set(part.name, await stagePart(request.tenant, arrays, part, parts.size));
+  }
+  if (job === undefined) throw new FrechetError('multipart-syntax', `there is no part "${JOB_PART}"`);
+  return job.body;
+}
+
+async function readJob({ mediaType, body }: MultipartPart): Promise<unknown> {
+  if (!UNTYPED.has(mediaType) && mediaType !== 'application/json') {
+    throw new FrechetError('media-type-unsupported', `the part "${JOB_PART}" must be application/json`);
+  }
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body) {
+    bytes += piece.byteLength;
+    if (bytes > JSON_BODY_BYTES_MAX) throw jobTooLong();
+    pieces.push(piece);
+  }
+  return parseJson(Buffer.concat(pieces));
+}
+
+function jobTooLong(): FrechetError {
+  return new FrechetError(
+    'body-too-large',
+    `the part "${JOB_PART}" may have at most ${JSON_BODY_BYTES_MAX} bytes`,
+    {
+      limit: JSON_BODY_BYTES_MAX,
+    },
+  );
+}
+
+async function stagePart(
+  tenant: string,
+  arrays: ArrayStore,
+  { name, mediaType, body }: MultipartPart,
+  staged: number,
+): Promise<StagedArray> {
+  if (staged === MULTIPART_PARTS_MAX) {
+    throw new FrechetError('multipart-syntax', `a body may have at most ${MULTIPART_PARTS_MAX} arrays`, {
+      limit: MULTIPART_PARTS_MAX,
+    });
+  }
+  const type = UNTYPED.has(mediaType)
+    ? 'application/x-npy'
+    : ARRAY_MEDIA_TYPES.find(accepted => accepted === mediaType);
+  if (type === undefined) {
+    throw new FrechetError(
+      'media-type-unsupported',
+      `the part "${name}" must be one of ${ARRAY_MEDIA_TYPES.join(', ')}`,
+    );
+  }
+  const { header, data } = await decodeArray(type, body);
+  return arrays.stage(tenant, header, data);
+}

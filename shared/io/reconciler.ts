@@ -1,0 +1,106 @@
+// What the store promises and the work-list does not know: unfinished jobs are enqueued again, finished ones leave the
+// index. It is how Redis can be lost without losing a job. Any number of processes may reconcile at once, since every
+// step may be repeated.
+
+import type { Logger } from 'pino';
+import { decodeTime } from 'ulid';
+import { planJob } from '../job/job-plan.ts';
+import type { JobSpec } from '../job/spec.ts';
+import type { JobStore } from './job-store.ts';
+import type { Live } from './live.ts';
+import type { OpenJob, OpenJobs } from './open-jobs.ts';
+import type { WorkQueue } from './queue.ts';
+
+const RECONCILE_SECONDS = 30;
+/** A younger job is just being enqueued by whoever accepted it. */
+const ENQUEUE_AGE_SECONDS_MIN = 10;
+/** A marker this old without a spec belongs to a job that was never accepted, or was deleted. */
+const ORPHAN_AGE_SECONDS = 60;
+
+export interface ReconcileDeps {
+  readonly jobs: JobStore;
+  readonly openJobs: OpenJobs;
+  readonly queue: WorkQueue;
+  readonly live: Live;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+/** How many jobs a pass did what with. */
+export interface ReconcileCounts {
+  enqueued: number;
+  closed: number;
+  /** Left for the next pass, because something about them failed. */
+  skipped: number;
+}
+
+/** One pass over all open jobs. @throws what Redis throws: without it there is nothing to reconcile with. */
+export async function reconcile(deps: ReconcileDeps): Promise<ReconcileCounts> {
+  const counts: ReconcileCounts = { enqueued: 0, closed: 0, skipped: 0 };
+  for await (const open of deps.openJobs.all()) {
+    try {
+      await reconcileJob(deps, open, counts);
+    } catch (error) {
+      // If it is Redis that is away, this throws too and ends the pass; else the others may not wait for this one.
+      await deps.live.load();
+      counts.skipped += 1;
+      deps.log.warn({ err: error, jobId: open.jobId }, 'an open job cannot be reconciled');
+    }
+  }
+  return counts;
+}
+
+async function reconcileJob(deps: ReconcileDeps, open: OpenJob, counts: ReconcileCounts): Promise<void> {
+  const { tenant, jobId } = open;
+  if (await deps.jobs.hasOutcome(tenant, jobId)) return close(deps, open, counts);
+  const ageSeconds = (deps.clock() - decodeTime(jobId)) / 1000;
+  const spec = await deps.jobs.readSpec(tenant, jobId);
+  if (spec !== undefined && ageSeconds >= ENQUEUE_AGE_SECONDS_MIN) await enqueueMissing(deps, spec, counts);
+  if (spec === undefined && ageSeconds > ORPHAN_AGE_SECONDS) await close(deps, open, counts);
+}
+
+async function close(
+  { live, openJobs }: ReconcileDeps,
+  open: OpenJob,
+  counts: ReconcileCounts,
+): Promise<void> {
+  await live.noteFinished(open.jobId);
+  await openJobs.remove(open.tenant, open.jobId);
+  counts.closed += 1;
+}
+
+async function enqueueMissing(deps: ReconcileDeps, spec: JobSpec, counts: ReconcileCounts): Promise<void> {
+  const { blocksTotal, flops } = planJob(spec);
+  if (await deps.queue.knows(spec, blocksTotal)) return;
+  const done = new Set(await deps.jobs.listBlocks(spec.tenant, spec.id));
+  const missing = Array.from({ length: blocksTotal }, (_, index) => index).filter(index => !done.has(index));
+  await deps.live.noteEnqueued(spec.id, (flops * BigInt(missing.length)) / BigInt(Math.max(1, blocksTotal)));
+  // With nothing missing this enqueues the finish alone.
+  await deps.queue.enqueue(spec, missing, blocksTotal);
+  counts.enqueued += 1;
+  deps.log.info({ jobId: spec.id, blocks: missing.length }, 'an unfinished job is enqueued again');
+}
+
+/** Reconciles at once and then every RECONCILE_SECONDS, one pass at a time. `stop` waits for a pass under way. */
+export function startReconciler(deps: ReconcileDeps): { stop(): Promise<void> } {
+  let pass: Promise<void> | undefined;
+  const run = () => {
+    pass ??= reconcile(deps)
+      .then(
+        counts => deps.log.debug({ ...counts }, 'reconciled'),
+        (error: unknown) => deps.log.warn({ err: error }, 'reconciling broke off'),
+      )
+      .finally(() => {
+        pass = undefined;
+      });
+  };
+  run();
+  const timer = setInterval(run, RECONCILE_SECONDS * 1000).unref();
+  return {
+    async stop() {
+      clearInterval(timer);
+      await pass;
+    },
+  };
+}
