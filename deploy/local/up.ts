@@ -4,6 +4,8 @@ import { resolve } from 'node:path';
 import { readConfig } from '../../shared/io/config.ts';
 import { type RunningServices, startServices } from './services.ts';
 
+const SAME_WISH_MS = 1_000;
+
 function say(line: string): void {
   console.log(`frechet: ${line}`);
 }
@@ -33,13 +35,16 @@ Try the derivative of A*W in the direction H, which is A*H (Ctrl-C stops everyth
 `;
 }
 
-/** Resolves at the first signal that asks us to stop; a second one does not wait for anything. */
+/**
+ * Resolves at the first signal that asks us to stop; a later one does not wait for anything. One that comes at once is
+ * the same wish: on Ctrl-C the terminal signals us, and so does npm.
+ */
 function untilAskedToStop(): Promise<NodeJS.Signals> {
   return new Promise(resolve => {
-    let isAsked = false;
+    let askedAt: number | undefined;
     const onSignal = (signal: NodeJS.Signals) => {
-      if (isAsked) process.exit(1);
-      isAsked = true;
+      if (askedAt !== undefined && performance.now() - askedAt > SAME_WISH_MS) process.exit(1);
+      askedAt ??= performance.now();
       resolve(signal);
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
