@@ -1,0 +1,46 @@
+// What every request passes, whatever its route: context, common headers, form, tenant; then the routes; then the one
+// place where errors become answers.
+
+import express, { type Application, type NextFunction, type Request, type Response } from 'express';
+import { FrechetError } from '../../shared/errors.ts';
+import { authenticate } from '../auth/tenant.ts';
+import type { GatewayDeps } from '../deps.ts';
+import { answerProblems } from './answer-problem.ts';
+import { requestContext } from './request-context.ts';
+import { refuseMalformed } from './request-form.ts';
+import { mountRoutes, type Route } from './route.ts';
+
+export type FrameDeps = Pick<GatewayDeps, 'log' | 'metrics' | 'draining'>;
+
+/** An app over a table of routes. */
+export function createFrame(routes: readonly Route[], { log, metrics, draining }: FrameDeps): Application {
+  const app = express();
+  app.disable('x-powered-by');
+  // ETags are the business of routes that know what they send.
+  app.disable('etag');
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
+  app.set('query parser', 'simple');
+  app.use(requestContext(log, metrics));
+  app.use(commonHeaders(draining));
+  app.use(refuseMalformed);
+  app.use(authenticate());
+  mountRoutes(app, routes);
+  app.use(() => {
+    throw new FrechetError('not-found', 'there is no such path');
+  });
+  app.use(answerProblems(log));
+  return app;
+}
+
+function commonHeaders(draining: AbortSignal) {
+  return (_request: Request, response: Response, next: NextFunction) => {
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    // Nothing here is a page: a browser that is led here shows data and runs nothing.
+    response.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
+    response.setHeader('Cache-Control', 'no-store');
+    // A client that keeps its connection would meet a closed one.
+    if (draining.aborted) response.setHeader('Connection', 'close');
+    next();
+  };
+}

@@ -1,0 +1,174 @@
+// The gateway's composition root: environment in, everything made and connected here, two listeners out. It runs
+// until SIGTERM, SIGINT or the death of the process that started it.
+
+import { ArrayStore } from '../shared/io/array-store.ts';
+import { ConfigError } from '../shared/io/config.ts';
+import { JobStore } from '../shared/io/job-store.ts';
+import { createLive, subscribeLive } from '../shared/io/live.ts';
+import { createLogger, type Logger } from '../shared/io/logger.ts';
+import { createMetrics } from '../shared/io/metrics.ts';
+import { createOpenJobs } from '../shared/io/open-jobs.ts';
+import { createReadiness, startAdminListener, storeCheck } from '../shared/io/probes.ts';
+import { createWorkQueue } from '../shared/io/queue.ts';
+import { startReconciler } from '../shared/io/reconciler.ts';
+import { connectRedis, redisFault } from '../shared/io/redis.ts';
+import { type Releasers, withReleasers } from '../shared/io/releasers.ts';
+import { openStore } from '../shared/io/store/open-store.ts';
+import { readVersion } from '../shared/io/version.ts';
+import { createApp } from './app.ts';
+import { type GatewayConfig, readGatewayConfig } from './config.ts';
+import type { GatewayDeps } from './deps.ts';
+import { closeServer, createHttpServer, listen } from './http/server.ts';
+import { createJobEvents } from './jobs/job-events.ts';
+import { refreshLoadGauges } from './jobs/load-gauges.ts';
+
+/** After SIGTERM, answers under way may take this long. */
+const CLOSE_SECONDS_MAX = 10;
+/** A gateway starts without Redis too, and says so; this long it waits for the ordinary case. */
+const REDIS_WAIT_MS_MAX = 5_000;
+
+await main();
+
+async function main(): Promise<void> {
+  let config: GatewayConfig;
+  try {
+    config = readGatewayConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+    return;
+  }
+  const log = createLogger({ level: config.logLevel, role: 'gateway' });
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      log.fatal({ err: error }, 'a bug; the supervisor restarts the gateway');
+      process.exit(1);
+    });
+  }
+  try {
+    const draining = new AbortController();
+    const { value, release } = await withReleasers(releasers =>
+      startGateway(config, log, draining.signal, releasers),
+    );
+    stopOnRequest(log, draining, release);
+    log.info(value, 'ready');
+    process.send?.({ type: 'ready', role: 'gateway', ...value });
+  } catch (error) {
+    log.fatal({ err: error }, 'the gateway could not start');
+    process.exit(1);
+  }
+}
+
+/** Registers everything with `releasers`, in an order whose reverse is a clean end. */
+async function startGateway(
+  config: GatewayConfig,
+  log: Logger,
+  draining: AbortSignal,
+  releasers: Releasers,
+): Promise<{ readonly url: string; readonly adminUrl: string }> {
+  const { registry, metrics } = createMetrics('gateway');
+  const version = readVersion();
+  metrics.frechet_build_info.set({ version, kernel: 'none' }, 1);
+
+  const redisUrl = config.redisUrl ?? (await startOwnRedis(config, log, releasers));
+  const connect = (role: 'producer' | 'subscriber') => {
+    const redis = connectRedis(redisUrl, role, error => log.warn({ err: error, role }, 'Redis connection'));
+    releasers.push(`the ${role} connection`, () => redis.disconnect());
+    return redis;
+  };
+  const producer = connect('producer');
+  const subscriber = connect('subscriber');
+  const store = await openStore(config.store, {
+    onBytes: (direction, bytes) => metrics.frechet_store_bytes_total.inc({ direction }, bytes),
+  });
+  const jobs = new JobStore(store);
+  const queue = createWorkQueue(producer);
+  releasers.push('the queue', () => queue.close());
+  const redisCheck = () => redisFault(producer);
+  const deps: GatewayDeps = {
+    config,
+    version,
+    log,
+    store,
+    arrays: new ArrayStore(store),
+    jobs,
+    openJobs: createOpenJobs(store),
+    queue,
+    live: createLive(producer),
+    events: createJobEvents(jobs),
+    metrics,
+    clock: Date.now,
+    readiness: createReadiness({
+      shutdown: async () => (draining.aborted ? 'the gateway is shutting down' : undefined),
+      Redis: redisCheck,
+      store: storeCheck(store, 'gateway'),
+    }),
+    redisFault: redisCheck,
+    draining,
+  };
+  // Not awaited: without Redis it would wait for ever, and events are only hints.
+  subscribeLive(subscriber, event => deps.events.dispatch(event)).catch((error: unknown) =>
+    log.warn({ err: error }, 'live events are not heard'),
+  );
+  await waitForRedis(redisCheck, log);
+  const reconciler = startReconciler(deps);
+  releasers.push('the reconciler', () => reconciler.stop());
+
+  const admin = await startAdminListener({
+    host: config.host,
+    port: config.gatewayAdminPort,
+    readiness: deps.readiness,
+    metrics: async () => {
+      await refreshLoadGauges(deps);
+      return { contentType: registry.contentType, text: await registry.metrics() };
+    },
+  });
+  releasers.push('the admin listener', admin.close);
+  const server = createHttpServer(createApp(deps));
+  const url = await listen(server, config.host, config.port);
+  releasers.push('the public listener', () => closeServer(server, CLOSE_SECONDS_MAX));
+  return { url, adminUrl: admin.url };
+}
+
+/** Only for a machine without FRECHET_REDIS_URL; images need not hold deploy/local. */
+async function startOwnRedis(config: GatewayConfig, log: Logger, releasers: Releasers): Promise<string> {
+  const { ensureRedis } = await import('../deploy/local/redis.ts');
+  const redis = await ensureRedis({
+    dataDir: config.dataDir,
+    searchPath: process.env.PATH ?? '',
+    log: line => log.info(line),
+  });
+  releasers.push('Redis', () => redis.stop());
+  return redis.url;
+}
+
+async function waitForRedis(check: () => Promise<string | undefined>, log: Logger): Promise<void> {
+  const deadline = Date.now() + REDIS_WAIT_MS_MAX;
+  for (;;) {
+    const fault = await check();
+    if (fault === undefined) return;
+    if (Date.now() > deadline) return log.warn({ fault }, 'starting without Redis');
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+}
+
+function stopOnRequest(log: Logger, draining: AbortController, release: () => Promise<void>): void {
+  const stop = async (reason: string) => {
+    if (draining.signal.aborted) return;
+    log.info({ reason }, 'shutting down');
+    draining.abort();
+    try {
+      await release();
+      log.info('stopped');
+      process.exit(0);
+    } catch (error) {
+      log.error({ err: error }, 'did not stop cleanly');
+      process.exit(1);
+    }
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+  // Whoever started us with a channel and is gone would leave us behind unsupervised.
+  process.on('disconnect', () => stop('the parent process is gone'));
+}
