@@ -23,8 +23,8 @@ export interface Kernel {
   readonly name: KernelName;
   /**
    * Fills one tile. Zeros are multiplied like any number, so NaN and infinities propagate as IEEE 754 says.
-   * Each element is summed over ascending k in panels of the kernel's fixed length, whatever the tile's
-   * position and size, so that a result does not depend on how it was tiled.
+   * `wasm` and `reference` sum each element in the order of summation.ts, whatever the tile's position and size, so
+   * that a result does not depend on how it was tiled; `native` promises the rounding bound γ_k·|A|·|B| alone.
    */
   gemm(tile: GemmTile): void;
 }

@@ -2,8 +2,12 @@
 
 import { FrechetError } from '../../shared/errors.ts';
 import { KERNEL_NAMES, type KernelName } from './kernel.ts';
+import { foreignFunctionsWork } from './native/foreign.ts';
+import { libraryPaths } from './native/libraries.ts';
+import { createNativeKernel } from './native/native-kernel.ts';
+import { createReferenceKernel } from './reference/reference-kernel.ts';
 import { selfTest } from './self-test.ts';
-import { createKernel, type KernelSource, scratchBytes } from './source.ts';
+import { createKernel, type KernelSource, type PortableSource, scratchBytes } from './source.ts';
 import { compileWasmKernel, supportsWasm } from './wasm/compile.ts';
 import type { WasmVariant } from './wasm/lanes.ts';
 
@@ -17,54 +21,93 @@ export interface KernelChoice {
   readonly reason: string;
   readonly fastest: KernelSource;
   /** For reproducible jobs: the strict WASM kernel, or the reference, which has the same bits. */
-  readonly reproducible: KernelSource;
+  readonly reproducible: PortableSource;
 }
 
 /** A kernel that could be used, or why not. */
-type Candidate = { readonly source: KernelSource; readonly label: string } | { readonly fault: string };
+type Candidate<Source> = { readonly source: Source; readonly label: string } | { readonly fault: string };
+type Probe<Source> = () => Candidate<Source>;
+
+interface Chosen<Source> {
+  readonly source: Source;
+  readonly reason: string;
+}
 
 /**
  * Chooses by `setting`; `auto` takes the fastest kernel that passes its self-test.
+ * @param libraryDirectories where to look for a BLAS before the system's own places.
  * @throws unavailable where a setting names a kernel that this machine does not have.
  */
-export function selectKernel(setting: KernelSetting): KernelChoice {
-  const reference: Candidate = { source: { name: 'reference' }, label: 'reference' };
-  const strict = setting === 'reference' ? reference : tested('strict');
-  const table: Record<KernelSetting, Candidate[]> = {
-    auto: [tested('relaxed'), strict, reference],
-    native: [{ fault: 'no BLAS library was found' }],
-    wasm: [tested('relaxed'), strict],
+export function selectKernel(
+  setting: KernelSetting,
+  libraryDirectories: readonly string[] = [],
+): KernelChoice {
+  const relaxed = () => probeWasm('relaxed');
+  const strict = () => probeWasm('strict');
+  const native = () => probeNative(libraryDirectories, first([relaxed, strict, reference]).source);
+  const probes: Record<KernelSetting, readonly Probe<KernelSource>[]> = {
+    auto: [native, relaxed, strict, reference],
+    native: [native],
+    wasm: [relaxed, strict],
     reference: [reference],
   };
-  const candidates = table[setting];
-  const faults: string[] = [];
-  for (const candidate of candidates) {
-    if ('fault' in candidate) {
-      faults.push(candidate.fault);
-      continue;
-    }
-    return {
-      name: candidate.source.name,
-      reason: [candidate.label, ...faults].join('; '),
-      fastest: candidate.source,
-      reproducible: 'source' in strict ? strict.source : reference.source,
-    };
-  }
-  throw new FrechetError('unavailable', `No ${setting} kernel works here: ${faults.join('; ')}.`);
+  const { source, reason } = first(probes[setting]);
+  const reproducible = setting === 'reference' ? first([reference]) : first([strict, reference]);
+  return { name: source.name, reason, fastest: source, reproducible: reproducible.source };
 }
 
-function tested(variant: WasmVariant): Candidate {
+/** The first that works; the faults of those before it become part of the reason. */
+function first<Source>(probes: readonly Probe<Source>[]): Chosen<Source> {
+  const faults: string[] = [];
+  for (const probe of probes) {
+    const candidate = probe();
+    if ('source' in candidate) {
+      return { source: candidate.source, reason: [candidate.label, ...faults].join('; ') };
+    }
+    faults.push(candidate.fault);
+  }
+  throw new FrechetError('unavailable', `The configured kernel does not work here: ${faults.join('; ')}.`);
+}
+
+function reference(): Candidate<PortableSource> {
+  return { source: { name: 'reference' }, label: 'reference' };
+}
+
+function probeWasm(variant: WasmVariant): Candidate<PortableSource> {
   const label = `wasm (${variant} SIMD)`;
   if (!supportsWasm(variant)) return { fault: `${label}: not supported by this runtime` };
-  const source: KernelSource = { name: 'wasm', module: compileWasmKernel(variant) };
-  const fault = test(source);
+  const source: PortableSource = { name: 'wasm', module: compileWasmKernel(variant) };
+  const fault = faultOf(source);
   return fault === undefined ? { source, label } : { fault: `${label}: ${fault}` };
 }
 
-/** Runs the self-test in a small memory of its own. */
-function test(source: KernelSource): string | undefined {
-  const scratch = { byteOffset: 0, byteLength: scratchBytes(source.name) };
+/** The first library that loads and answers rightly. */
+function probeNative(directories: readonly string[], fallback: PortableSource): Candidate<KernelSource> {
+  if (!foreignFunctionsWork()) return { fault: 'native: koffi is not installed' };
+  const faults: string[] = [];
+  for (const { label, path } of libraryPaths(directories)) {
+    if (!loads(path)) continue;
+    const source: KernelSource = { name: 'native', libraryPath: path, fallback };
+    const fault = faultOf(source);
+    if (fault === undefined) return { source, label: `native (${label}, ${path})` };
+    faults.push(`native (${label}): ${fault}`);
+  }
+  return { fault: faults.join('; ') || 'native: no BLAS library was found' };
+}
+
+function loads(libraryPath: string): boolean {
+  const { memory, scratch } = testMemory('reference');
+  return createNativeKernel(libraryPath, memory, createReferenceKernel(memory, scratch)) !== undefined;
+}
+
+function faultOf(source: KernelSource): string | undefined {
+  const { memory, scratch } = testMemory(source.name);
+  return selfTest(createKernel(source, memory, scratch), memory, memory.buffer.byteLength - 65536);
+}
+
+/** A small memory of its own: scratch, and one page for the self-test behind it. */
+function testMemory(name: KernelName) {
+  const scratch = { byteOffset: 0, byteLength: scratchBytes(name) };
   const pages = Math.ceil(scratch.byteLength / 65536) + 1;
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  return selfTest(createKernel(source, memory, scratch), memory, (pages - 1) * 65536);
+  return { memory: new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }), scratch };
 }

@@ -127,12 +127,15 @@ for (const [label, source] of availableSources()) {
         }
       });
 
-      test(`a result has the same bits however it is tiled (seed ${SEED})`, () => {
-        const random = seededRandom(SEED);
-        for (const layout of ['rows', 'columns', 'no unit stride'] as const) {
-          checkTiling(fixture, 67, 530, 45, layout, random);
-        }
-      });
+      // BLAS promises the rounding bound and nothing more: its small and ragged tiles take other paths.
+      if (source.name !== 'native') {
+        test(`a result has the same bits however it is tiled (seed ${SEED})`, () => {
+          const random = seededRandom(SEED);
+          for (const layout of ['rows', 'columns', 'no unit stride'] as const) {
+            checkTiling(fixture, 67, 530, 45, layout, random);
+          }
+        });
+      }
 
       test(`random products agree with numpy-ts within the rounding bound (seed ${SEED})`, () => {
         const random = seededRandom(SEED);
