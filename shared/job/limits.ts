@@ -32,8 +32,12 @@ export const JOB_BLOCKS_MAX = 1000;
 export const BLOCK_FLOPS_TARGET = 4n * 10n ** 10n;
 /** A block of about this much output is stored in well under a second and streamed without a pause. */
 export const BLOCK_BYTES_TARGET = 64 * MIB;
-/** The working set of one block: the smallest arena a worker may have, so that any worker can compute any block. */
-export const BLOCK_WORKING_SET_BYTES_MAX = 1 * GIB;
+/** The working set of one block is at most this part of a worker's memory: the rest is packing scratch and the next block. */
+export const BLOCK_MEMORY_SHARE = 0.75;
+/** A 32-bit shared memory ends at 4 GiB, so no block may need more than that part of it. */
+export const WORKER_MEMORY_BYTES_MAX = 4 * GIB;
+/** What a worker is taken to have where nobody says: half of a 4 GiB machine. */
+export const WORKER_MEMORY_BYTES_DEFAULT = 2 * GIB;
 /** Digests cover pieces of this size, so that reading a range verifies only what it touches. */
 export const RESULT_CHUNK_BYTES = 4 * MIB;
 

@@ -1,0 +1,185 @@
+// How a result is cut into blocks: runs of whole members of a stack, or, where one member is too much for a block,
+// runs of its lines (rows; of a Jacobian, columns). From the spec and its recorded limits alone. Pure.
+
+import { assert } from '../assert.ts';
+import { FrechetError } from '../errors.ts';
+import { cost } from '../math/cost.ts';
+import { DTYPES } from '../math/dtype.ts';
+import type { Range } from '../math/graph.ts';
+import { blockOutputs, type Derivation, resultShape } from './derivation.ts';
+import { JOB_BLOCKS_MAX, JOB_FLOPS_MAX } from './limits.ts';
+import type { BlockRange } from './outcome.ts';
+import type { JobSpec } from './spec.ts';
+
+export interface Cut {
+  readonly flops: bigint;
+  readonly blocksTotal: number;
+  /** The largest working set of a block. */
+  readonly peakBytes: number;
+  block(index: number): BlockRange;
+  blockFlops(index: number): bigint;
+}
+
+/** Members and lines of a block, or of the whole result. */
+interface Extent {
+  readonly members: number;
+  readonly lines: number;
+}
+
+interface BlockCost {
+  readonly flops: bigint;
+  readonly bytes: bigint;
+  readonly peakBytes: bigint;
+}
+
+/** @throws job-too-large: flops, blocks, or working set */
+export function cutBlocks(spec: JobSpec, derivation: Derivation): Cut {
+  const costOf = memoised(extent => blockCost(spec, derivation, extent));
+  const whole = wholeExtent(derivation);
+  const size = derivation.check === undefined ? chooseExtent(spec, whole, costOf) : whole;
+  const { peakBytes } = costOf(size);
+  const limit = spec.blockLimits.workingSetBytes;
+  if (peakBytes > BigInt(limit))
+    throw tooLarge('the working set of the smallest block, in bytes', limit, peakBytes);
+  return describeCut(derivation, whole, size, costOf);
+}
+
+function wholeExtent(derivation: Derivation): Extent {
+  const { rows, cols } = resultShape(derivation);
+  return { members: derivation.members ?? 1, lines: derivation.order === 'F' ? cols : rows };
+}
+
+/** Cost of the first members and lines: all blocks of one extent cost the same. */
+function blockCost(spec: JobSpec, derivation: Derivation, { members, lines }: Extent): BlockCost {
+  const { rows, cols } = resultShape(derivation);
+  const [start] = derivation.columns;
+  const isColumns = derivation.order === 'F';
+  const outputs = blockOutputs(
+    derivation,
+    isColumns ? { columns: [start, start + lines] } : { rows: [0, lines] },
+  );
+  const elements = BigInt(members) * BigInt(lines) * BigInt(isColumns ? rows : cols);
+  return { ...cost(outputs, members, spec.dtype), bytes: elements * BigInt(DTYPES[spec.dtype].bytes) };
+}
+
+function chooseExtent(spec: JobSpec, whole: Extent, costOf: (extent: Extent) => BlockCost): Extent {
+  const member = { members: 1, lines: whole.lines };
+  const wholeMembers = fits(spec, costOf(member), costOf({ members: 1, lines: 0 }));
+  const size = wholeMembers
+    ? largest(whole.members, members =>
+        fits(spec, costOf({ ...member, members }), costOf({ ...member, members: 0 })),
+      )
+    : largest(whole.lines, lines =>
+        fits(spec, costOf({ members: 1, lines }), costOf({ members: 1, lines: 0 })),
+      );
+  return wholeMembers
+    ? { members: even(whole.members, size, JOB_BLOCKS_MAX), lines: whole.lines }
+    : { members: 1, lines: even(whole.lines, size, Math.floor(JOB_BLOCKS_MAX / Math.max(1, whole.members))) };
+}
+
+/** A block may spend this many times what every block spends whatever its size, so that repeating it is outweighed. */
+const SHARED_FLOPS_FACTOR = 4n;
+
+function fits({ blockLimits }: JobSpec, block: BlockCost, empty: BlockCost): boolean {
+  const target = BigInt(blockLimits.flops);
+  const shared = SHARED_FLOPS_FACTOR * empty.flops;
+  return (
+    block.flops - empty.flops <= (shared > target ? shared : target) &&
+    block.bytes <= BigInt(blockLimits.bytes) &&
+    block.peakBytes <= BigInt(blockLimits.workingSetBytes)
+  );
+}
+
+/** The largest size in [1, total] that holds, or 1; what holds for a size holds for all smaller ones. */
+function largest(total: number, holds: (size: number) => boolean): number {
+  let [low, high] = [1, Math.max(1, total)];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (holds(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Sizes of about `size` that are nearly equal, so that the last is no sliver, and at most `countMax` of them. */
+function even(total: number, size: number, countMax: number): number {
+  if (countMax === 0) throw tooLarge('the number of blocks', JOB_BLOCKS_MAX, BigInt(Math.ceil(total / size)));
+  const count = Math.min(Math.ceil(total / size), countMax);
+  return Math.max(1, Math.ceil(total / Math.max(1, count)));
+}
+
+function describeCut(
+  derivation: Derivation,
+  whole: Extent,
+  size: Extent,
+  costOf: (extent: Extent) => BlockCost,
+): Cut {
+  const perMember = Math.max(1, Math.ceil(whole.lines / Math.max(1, size.lines)));
+  const groups = Math.max(1, Math.ceil(whole.members / Math.max(1, size.members)));
+  const blocksTotal = groups * perMember;
+
+  function place(index: number): { members: Range; lines: Range } {
+    assert(Number.isInteger(index) && 0 <= index && index < blocksTotal, 'a job has a block of this index');
+    return {
+      members: run(Math.floor(index / perMember), size.members, whole.members),
+      lines: run(index % perMember, size.lines, whole.lines),
+    };
+  }
+
+  function blockFlops(index: number): bigint {
+    const { members, lines } = place(index);
+    return costOf({ members: members[1] - members[0], lines: lines[1] - lines[0] }).flops;
+  }
+
+  const flops = Array.from({ length: blocksTotal }, (_, index) => blockFlops(index)).reduce(
+    (a, b) => a + b,
+    0n,
+  );
+  if (flops > JOB_FLOPS_MAX) throw tooLarge('the flops of the job', JOB_FLOPS_MAX, flops);
+  return {
+    flops,
+    blocksTotal,
+    peakBytes: Number(costOf(size).peakBytes),
+    block: index => blockRange(derivation, whole, place(index)),
+    blockFlops,
+  };
+}
+
+function run(index: number, size: number, total: number): Range {
+  return [Math.min(index * size, total), Math.min((index + 1) * size, total)];
+}
+
+/** Columns are those of the whole Jacobian, also where only a range of them was asked for. */
+function blockRange(
+  { members: isStack, order, columns, check }: Derivation,
+  whole: Extent,
+  { members, lines }: { members: Range; lines: Range },
+): BlockRange {
+  if (check !== undefined) return {};
+  const [start] = columns;
+  const within: BlockRange =
+    order === 'F' ? { columns: [start + lines[0], start + lines[1]] } : { rows: lines };
+  if (isStack === undefined) return within;
+  const isWholeMember = lines[0] === 0 && lines[1] === whole.lines;
+  return isWholeMember ? { members } : { members, ...within };
+}
+
+function memoised(compute: (extent: Extent) => BlockCost): (extent: Extent) => BlockCost {
+  const known = new Map<string, BlockCost>();
+  return extent => {
+    const key = `${extent.members} ${extent.lines}`;
+    const found = known.get(key) ?? compute(extent);
+    known.set(key, found);
+    return found;
+  };
+}
+
+function tooLarge(what: string, limit: number | bigint, requested: bigint): FrechetError {
+  const context = { limit: exact(BigInt(limit)), requested: exact(requested) };
+  return new FrechetError('job-too-large', `${what} is ${requested}, the limit is ${limit}`, context);
+}
+
+/** A decimal string where a float64 would round. */
+function exact(value: bigint): number | string {
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value);
+}
