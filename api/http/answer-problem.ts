@@ -3,7 +3,7 @@
 
 import type { ErrorRequestHandler, NextFunction, Request, Response } from 'express';
 import type { Logger } from 'pino';
-import { contentLength, expectsContinue } from './body.ts';
+import { contentLength, isAwaitingContinue } from './body.ts';
 import { PROBLEM_MEDIA_TYPE, problemDocument, problemSource, retryAfterSeconds } from './problem.ts';
 
 /** The rest of a refused body is read at most this long, and only while it keeps coming. */
@@ -46,14 +46,15 @@ function answerProblem(error: unknown, request: Request, response: Response, log
   } else {
     response.setHeader('Connection', 'close');
     response.write(body);
-    drainThenEnd(request, response);
+    if (isAwaitingContinue(request)) response.end();
+    else drainThenEnd(request, response);
   }
 }
 
 /** Whether what is left of the request is little enough to keep the connection for the next one. */
 function isWorthKeeping(request: Request): boolean {
   if (request.complete) return true;
-  if (expectsContinue(request)) return false;
+  if (isAwaitingContinue(request)) return false;
   if (request.headers['transfer-encoding'] !== undefined) return false;
   return (contentLength(request) ?? 0) <= KEPT_BODY_BYTES_MAX;
 }

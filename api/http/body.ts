@@ -99,9 +99,18 @@ function refuseLarger(bytes: number, bytesMax: number): void {
   });
 }
 
+const continued = new WeakSet<Request>();
+
 /** A client that asked first (Expect: 100-continue) is told to go on only when its body is wanted. */
 function sendContinue(request: Request): void {
-  if (expectsContinue(request)) request.res?.writeContinue();
+  if (!expectsContinue(request)) return;
+  continued.add(request);
+  request.res?.writeContinue();
+}
+
+/** Whether the client still waits to be told to send its body. */
+export function isAwaitingContinue(request: Request): boolean {
+  return expectsContinue(request) && !continued.has(request);
 }
 
 export function expectsContinue(request: Request): boolean {
