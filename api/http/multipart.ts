@@ -46,14 +46,14 @@ export async function* readMultipart(
     const headers = parseHeaders(await readHeaderBlock(input));
     const body = input.until(delimiter);
     yield { ...describePart(headers), body };
-    // A reader that stopped early has ended `body`, but not the bytes of the part.
+    // A reader that stopped early, or never began, has left bytes of the part behind.
     if (!input.atDelimiter) await skip(input.until(delimiter));
   }
 }
 
 /** A byte stream that is cut at delimiters. At most a chunk and a delimiter are held. */
 class DelimitedInput {
-  /** Whether the last `until` was read to its delimiter. */
+  /** Whether the last `until` has been read to its delimiter. */
   atDelimiter = false;
   readonly #source: AsyncIterator<Uint8Array>;
   /** Opens with a line end, so that the first boundary is like the others. */
@@ -64,8 +64,12 @@ class DelimitedInput {
   }
 
   /** The bytes before the next delimiter, in pieces; the delimiter itself is consumed. */
-  async *until(delimiter: Buffer): AsyncGenerator<Uint8Array> {
+  until(delimiter: Buffer): AsyncGenerator<Uint8Array> {
     this.atDelimiter = false;
+    return this.#cut(delimiter);
+  }
+
+  async *#cut(delimiter: Buffer): AsyncGenerator<Uint8Array> {
     for (;;) {
       const held = this.#held;
       const found = held.indexOf(delimiter);

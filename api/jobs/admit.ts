@@ -31,7 +31,7 @@ export async function admitJob({ live, store }: AdmitDeps, plan: JobPlan): Promi
     });
   }
   const usage = await store.usage();
-  const bytes = plan.result.bytes ?? 0;
+  const bytes = plan.result.dataBytes ?? 0;
   if (usage !== undefined && bytes > usage.freeBytes) {
     throw new FrechetError('store-full', 'the result would not fit into the store', {
       limit: usage.freeBytes,

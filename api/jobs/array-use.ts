@@ -1,6 +1,6 @@
-// Whether an unfinished job needs an array.
+// Which arrays a job needs, and whether an unfinished job needs a given one.
 
-import type { JobSpec, MatrixSpec } from '../../shared/job/spec.ts';
+import type { JobSpec } from '../../shared/job/spec.ts';
 import type { GatewayDeps } from '../deps.ts';
 
 type UseDeps = Pick<GatewayDeps, 'jobs' | 'openJobs'>;
@@ -8,18 +8,15 @@ type UseDeps = Pick<GatewayDeps, 'jobs' | 'openJobs'>;
 export async function arrayInUse(deps: UseDeps, tenant: string, arrayId: string): Promise<boolean> {
   for (const jobId of await deps.openJobs.newestFirst(tenant)) {
     const spec = await deps.jobs.readSpec(tenant, jobId);
-    if (spec === undefined || !usesArray(spec, arrayId)) continue;
+    if (spec === undefined || !arraysOf(spec).has(arrayId)) continue;
     if (!(await deps.jobs.hasOutcome(tenant, jobId))) return true;
   }
   return false;
 }
 
-function usesArray({ operands, direction, cotangent }: JobSpec, arrayId: string): boolean {
-  return [...Object.values(operands), direction, cotangent].some(
-    matrix => matrix !== undefined && arrayOf(matrix) === arrayId,
-  );
-}
-
-function arrayOf({ source }: MatrixSpec): string | undefined {
-  return source !== undefined && 'array' in source ? source.array : undefined;
+/** Ids of the arrays a job reads. */
+export function arraysOf({ operands, direction, cotangent }: JobSpec): Set<string> {
+  const matrices = [...Object.values(operands), direction, cotangent];
+  const sources = matrices.flatMap(matrix => matrix?.source ?? []);
+  return new Set(sources.flatMap(source => ('array' in source ? source.array : [])));
 }

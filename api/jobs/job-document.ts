@@ -1,8 +1,9 @@
 // The job as a client reads it (contract §4), from what is known of it. Pure.
 
 import type { JobProgress } from '../../shared/io/live.ts';
-import type { JobPlan } from '../../shared/job/job-plan.ts';
-import type { JobState, Outcome, Verification } from '../../shared/job/outcome.ts';
+import { encodeNpyHeader } from '../../shared/io/npy.ts';
+import type { JobPlan, PlannedResult } from '../../shared/job/job-plan.ts';
+import type { JobState, Manifest, Outcome, Verification } from '../../shared/job/outcome.ts';
 import type { JobSpec, Operation } from '../../shared/job/spec.ts';
 import { deriveState } from '../../shared/job/state.ts';
 import { type ProblemDocument, problemDocument } from '../http/problem.ts';
@@ -34,11 +35,15 @@ export interface JobDocument {
   readonly links: Readonly<Record<'self' | 'result' | 'blocks' | 'events' | 'cancel', string>>;
 }
 
-type ResultDocument = Omit<JobPlan['result'], 'bytes'> & {
-  readonly bytes: number;
+export interface ResultShape extends Pick<PlannedResult, 'shape' | 'dtype' | 'order'> {
+  /** Of the whole `.npy` body; null for a check that has not ended. */
+  readonly bytes: number | null;
+}
+
+interface ResultDocument extends ResultShape {
   readonly digest: string;
   readonly href: string;
-};
+}
 
 export interface ProgressDocument {
   readonly blocksDone: number;
@@ -117,13 +122,19 @@ function progressDocument(plan: JobPlan, facts: JobFacts): ProgressDocument {
   };
 }
 
-function resultDocument(
-  plan: JobPlan,
-  manifest: { readonly bytes: number; readonly digest: string },
-  href: string,
-): ResultDocument {
-  const { shape, dtype, order, bytes } = plan.result;
-  return { shape, dtype, order, bytes: bytes ?? manifest.bytes, digest: manifest.digest, href };
+/** What is known of a result before there is one. */
+export function resultShapeDocument({ shape, dtype, order, dataBytes }: PlannedResult): ResultShape {
+  if (shape === null || dtype === null || order === null || dataBytes === null) {
+    return { shape, dtype, order, bytes: null };
+  }
+  return { shape, dtype, order, bytes: encodeNpyHeader({ shape, dtype, order }).byteLength + dataBytes };
+}
+
+function resultDocument(plan: JobPlan, manifest: Manifest, href: string): ResultDocument {
+  const { shape, dtype, order, bytes } = resultShapeDocument(plan.result);
+  // The JSON of a check is its blocks' data.
+  const dataBytes = manifest.blocks.reduce((sum, block) => sum + block.bytes, 0);
+  return { shape, dtype, order, bytes: bytes ?? dataBytes, digest: manifest.digest, href };
 }
 
 function verificationDocument({

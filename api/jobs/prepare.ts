@@ -1,12 +1,11 @@
 // From a request to a spec and its plan: everything that can be refused is refused here, and nothing is written.
 
 import type { ArrayStore, StagedArray } from '../../shared/io/array-store.ts';
-import type { WholeArray } from '../../shared/io/whole-array.ts';
 import { planJob } from '../../shared/job/job-plan.ts';
 import { resolveSpec } from '../../shared/job/resolve.ts';
 import { parseJobRequest } from './job-request.ts';
 import type { KnownJob } from './known-job.ts';
-import { lookUpValues } from './request-values.ts';
+import { lookUpValues, type RequestValues } from './request-values.ts';
 
 /** What a client sent. */
 export interface Submission {
@@ -17,7 +16,7 @@ export interface Submission {
 }
 
 export interface PreparedJob extends KnownJob {
-  readonly inlineArrays: readonly WholeArray[];
+  readonly inlineArrays: RequestValues['inlineArrays'];
 }
 
 /** @throws any code of contract §4 that says what is wrong with a job */

@@ -2,10 +2,11 @@
 
 import type { JobPlan } from '../../shared/job/job-plan.ts';
 import type { GatewayDeps } from '../deps.ts';
-import { type FlopsCount, flopsCount } from './job-document.ts';
+import { type FlopsCount, flopsCount, type ResultShape, resultShapeDocument } from './job-document.ts';
 import { prepareJob, type Submission } from './prepare.ts';
 
-export interface PlanDocument extends Pick<JobPlan, 'shapes' | 'result' | 'peakBytes' | 'derivative'> {
+export interface PlanDocument extends Pick<JobPlan, 'shapes' | 'peakBytes' | 'derivative'> {
+  readonly result: ResultShape;
   readonly flops: FlopsCount;
   readonly blocks: number;
 }
@@ -21,7 +22,7 @@ export async function previewJob(
   const { plan } = await prepareJob(arrays, submission, identity);
   return {
     shapes: plan.shapes,
-    result: plan.result,
+    result: resultShapeDocument(plan.result),
     flops: flopsCount(plan.flops),
     blocks: plan.blocksTotal,
     peakBytes: plan.peakBytes,

@@ -2,7 +2,7 @@
 // is written here: whatever the request turns out to be worth, looking it up leaves no trace.
 
 import { FrechetError } from '../../shared/errors.ts';
-import { startArrayHash } from '../../shared/io/array-header.ts';
+import { type ArrayHeader, startArrayHash } from '../../shared/io/array-header.ts';
 import type { ArrayStore, StagedArray } from '../../shared/io/array-store.ts';
 import { parseJsonArray } from '../../shared/io/json-array.ts';
 import type { WholeArray } from '../../shared/io/whole-array.ts';
@@ -20,8 +20,8 @@ export interface ValueOrigins {
 
 export interface RequestValues {
   readonly values: ResolvedValues;
-  /** Too large to live in the spec, which names them by id: to be stored before the spec is. */
-  readonly inlineArrays: readonly WholeArray[];
+  /** Inline data too large for the spec, which names them by id: to be stored before the spec is. */
+  readonly inlineArrays: ReadonlyMap<string, WholeArray>;
 }
 
 /**
@@ -31,12 +31,15 @@ export interface RequestValues {
 export async function lookUpValues(origins: ValueOrigins, request: JobRequest): Promise<RequestValues> {
   refuseUnusedParts(origins.parts, request);
   const inline = parseInlineData(request);
-  const isEmbedded = inlineBytes(inline) <= INLINE_BYTES_MAX;
+  const isEmbedded = totalBytes(inline.values()) <= INLINE_BYTES_MAX;
+  const inlineArrays = new Map<string, WholeArray>();
   const resolve = (reference: ArrayReference, ...path: string[]) => {
-    const parsed = inline.get(reference);
-    return parsed === undefined
-      ? lookUp(origins, reference, jsonPointer(path))
-      : describeInline(parsed, isEmbedded);
+    const array = inline.get(reference);
+    if (array === undefined) return lookUp(origins, reference, jsonPointer(path));
+    if (isEmbedded) return embedded(array);
+    const id = startArrayHash(array.header).update(array.data).digest('hex');
+    inlineArrays.set(id, array);
+    return stored({ id, ...array.header });
   };
   const operands = new Map<string, ResolvedValue>();
   for (const [name, reference] of Object.entries(request.operands)) {
@@ -46,7 +49,7 @@ export async function lookUpValues(origins: ValueOrigins, request: JobRequest): 
   const cotangent = request.cotangent && (await resolve(request.cotangent, 'cotangent'));
   return {
     values: { operands, ...(direction && { direction }), ...(cotangent && { cotangent }) },
-    inlineArrays: isEmbedded ? [] : [...inline.values()],
+    inlineArrays,
   };
 }
 
@@ -71,16 +74,18 @@ function parseInlineData(request: JobRequest): Map<ArrayReference, WholeArray> {
   return inline;
 }
 
-function inlineBytes(inline: ReadonlyMap<ArrayReference, WholeArray>): number {
-  return [...inline.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+function totalBytes(arrays: Iterable<WholeArray>): number {
+  return [...arrays].reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
-function describeInline({ header, data }: WholeArray, isEmbedded: boolean): ResolvedValue {
+function embedded({ header, data }: WholeArray): ResolvedValue {
   const { shape, dtype, order } = header;
-  const source = isEmbedded
-    ? { inline: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64'), dtype, order }
-    : { array: startArrayHash(header).update(data).digest('hex'), dtype, order };
-  return { dims: shape, source };
+  const inline = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
+  return { dims: shape, source: { inline, dtype, order } };
+}
+
+function stored({ id, shape, dtype, order }: ArrayHeader & { readonly id: string }): ResolvedValue {
+  return { dims: shape, source: { array: id, dtype, order } };
 }
 
 async function lookUp(
@@ -94,8 +99,7 @@ async function lookUp(
       ? await arrays.get(tenant, reference)
       : parts.get(partName(reference) ?? '');
   if (array === undefined) throw unknownOperand(reference, pointer);
-  const { id, shape, dtype, order } = array;
-  return { dims: shape, source: { array: id, dtype, order } };
+  return stored(array);
 }
 
 function partName(reference: ArrayReference): string | undefined {

@@ -3,10 +3,10 @@
 
 import { monotonicFactory } from 'ulid';
 import { assert } from '../../shared/assert.ts';
-import type { StagedArray } from '../../shared/io/array-store.ts';
-import { streamOf, type WholeArray } from '../../shared/io/whole-array.ts';
+import { streamOf } from '../../shared/io/whole-array.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { admitJob } from './admit.ts';
+import { arraysOf } from './array-use.ts';
 import type { KnownJob } from './known-job.ts';
 import { type PreparedJob, prepareJob, type Submission } from './prepare.ts';
 
@@ -25,25 +25,29 @@ export async function submitJob(deps: SubmitDeps, tenant: string, submission: Su
   const identity = { id: nextId(nowMs), tenant, createdAt: new Date(nowMs).toISOString() };
   const job = await prepareJob(deps.arrays, submission, identity);
   await admitJob(deps, job.plan);
-  await storeArrays(deps, tenant, [...submission.parts.values()], job.inlineArrays);
+  await storeArrays(deps, job, submission.parts);
   await storeSpec(deps, job);
   deps.metrics.frechet_jobs_submitted_total.inc({ operation: job.spec.operation });
   await enqueue(deps, job);
   return job;
 }
 
+/** Stores what the spec names. A value that turned out not to matter is not kept. */
 async function storeArrays(
   { arrays }: Pick<SubmitDeps, 'arrays'>,
-  tenant: string,
-  parts: readonly StagedArray[],
-  inlineArrays: readonly WholeArray[],
+  { spec, inlineArrays }: PreparedJob,
+  parts: Submission['parts'],
 ): Promise<void> {
-  for (const inline of inlineArrays) {
+  const needed = arraysOf(spec);
+  for (const [id, inline] of inlineArrays) {
+    if (!needed.has(id)) continue;
     const { header, data } = streamOf(inline);
-    const staged = await arrays.stage(tenant, header, data);
+    const staged = await arrays.stage(spec.tenant, header, data);
     await staged.commit();
   }
-  for (const part of parts) await part.commit();
+  for (const part of parts.values()) {
+    if (needed.has(part.id)) await part.commit();
+  }
 }
 
 async function storeSpec({ openJobs, jobs }: SubmitDeps, { spec }: PreparedJob): Promise<void> {

@@ -71,11 +71,14 @@ async function close(
 }
 
 async function enqueueMissing(deps: ReconcileDeps, spec: JobSpec, counts: ReconcileCounts): Promise<void> {
-  const { blocksTotal, flops } = planJob(spec);
+  const { blocksTotal, blockFlops } = planJob(spec);
   if (await deps.queue.knows(spec, blocksTotal)) return;
   const done = new Set(await deps.jobs.listBlocks(spec.tenant, spec.id));
   const missing = Array.from({ length: blocksTotal }, (_, index) => index).filter(index => !done.has(index));
-  await deps.live.noteEnqueued(spec.id, (flops * BigInt(missing.length)) / BigInt(Math.max(1, blocksTotal)));
+  await deps.live.noteEnqueued(
+    spec.id,
+    missing.reduce((sum, index) => sum + blockFlops(index), 0n),
+  );
   // With nothing missing this enqueues the finish alone.
   await deps.queue.enqueue(spec, missing, blocksTotal);
   counts.enqueued += 1;
