@@ -17,7 +17,7 @@ test('words choose tests by their path, and the summary is shown', async () => {
   const { code, output } = await run('deploy/local/lock');
   assert.equal(code, 0, output);
   assert.match(output, /work under one lock never overlaps/);
-  assert.match(output, /tests 5\b.*fail 0\b/s);
+  assert.match(output, /tests 6\b.*fail 0\b/s);
 });
 
 test('to find no test is a failure', async () => {

@@ -1,7 +1,7 @@
 // Mutual exclusion between processes of one machine, through a file that holds its owner's pid. A lock whose owner
 // is gone is taken over. Meant for start-up work of seconds to minutes, not for anything frequent.
 
-import { link, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 50;
@@ -29,7 +29,7 @@ async function acquire(path: string): Promise<void> {
   await writeFile(ours, String(process.pid));
   try {
     while (!(await tryLink(ours, path))) {
-      if (await isAbandoned(path)) await rm(path, { force: true });
+      if (await isAbandoned(path)) await discard(path, `${ours}.abandoned`);
       else await sleep(POLL_MS);
     }
   } finally {
@@ -46,6 +46,20 @@ async function tryLink(from: string, to: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
+}
+
+/**
+ * Removes an abandoned lock. Another waiter may just have done so and taken the lock: what was moved away is looked at
+ * once more, and put back where it is alive.
+ */
+async function discard(path: string, grave: string): Promise<void> {
+  const isMoved = await rename(path, grave).then(
+    () => true,
+    () => false, // somebody else was faster
+  );
+  if (!isMoved) return;
+  if (!(await isAbandoned(grave))) await tryLink(grave, path);
+  await rm(grave);
 }
 
 async function isAbandoned(path: string): Promise<boolean> {

@@ -40,6 +40,18 @@ test('a lock whose owner has died is taken over', async context => {
   assert.equal(await withLock(path, async () => 'taken'), 'taken');
 });
 
+test('many who find an abandoned lock take it one after the other', async context => {
+  const path = join(await temporaryFolder(context), 'lock');
+  await writeFile(path, String(spawnSync(process.execPath, ['--version']).pid));
+  let inside = 0;
+  const work = async () => {
+    assert.equal(++inside, 1);
+    await sleep(2);
+    inside--;
+  };
+  await Promise.all(Array.from({ length: 16 }, () => withLock(path, work)));
+});
+
 test('a silent lock is taken over even where its pid belongs to a living process', async context => {
   const path = join(await temporaryFolder(context), 'lock');
   await writeFile(path, String(process.pid));
