@@ -21,7 +21,10 @@ export function answerNotModified(request: Request, response: Response, tag: str
   response.setHeader('ETag', `"${tag}"`);
   // Whoever may see it may keep it, and asks whether it is still there and still theirs.
   response.setHeader('Cache-Control', 'private, no-cache');
-  if (!request.fresh) return false;
+  // Express' request.fresh gives in to `Cache-Control: no-cache`, which fetch() adds to every conditional request; that
+  // directive is for caches on the way, and to an origin a matching tag is a matching tag.
+  const tags = request.headers['if-none-match']?.split(',').map(given => given.trim().replace(/^W\//, ''));
+  if (!tags?.some(given => given === '*' || given === `"${tag}"`)) return false;
   response.status(304).end();
   return true;
 }
@@ -41,15 +44,24 @@ export interface ByteRange {
 export function requestedRange(request: Request, response: Response, size: number): ByteRange | undefined {
   // Ranges are defined for GET alone (RFC 9110 §14.2).
   if (request.method !== 'GET' || !matchesIfRange(request, response)) return undefined;
-  const ranges = request.range(size);
-  if (ranges === -1) {
-    response.setHeader('Content-Range', `bytes */${size}`);
-    throw new FrechetError('range-not-satisfiable', `the representation has ${size} bytes`);
+  const range = parseRange(request.headers.range ?? '', size);
+  if (range !== 'outside') return range;
+  response.setHeader('Content-Range', `bytes */${size}`);
+  throw new FrechetError('range-not-satisfiable', `the representation has ${size} bytes`);
+}
+
+/** By RFC 9110 §14.1.2. (Express' parser refuses a suffix longer than the whole, which asks for the whole.) */
+function parseRange(header: string, size: number): ByteRange | 'outside' | undefined {
+  const match = /^bytes=[ \t]*(\d*)-(\d*)[ \t]*$/i.exec(header);
+  const [first = '', last = ''] = match?.slice(1) ?? [];
+  if (first === '' && last === '') return undefined;
+  if (first === '') {
+    return Number(last) === 0 ? 'outside' : { start: Math.max(0, size - Number(last)), stop: size };
   }
-  if (ranges === undefined || ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1)
-    return undefined;
-  const [range] = ranges;
-  return range && { start: range.start, stop: range.end + 1 };
+  const start = Number(first);
+  const stop = last === '' ? size : Math.min(Number(last) + 1, size);
+  if (last !== '' && Number(last) < start) return undefined;
+  return start >= size ? 'outside' : { start, stop };
 }
 
 function matchesIfRange(request: Request, response: Response): boolean {
