@@ -8,7 +8,7 @@ import { assert } from '../assert.ts';
 import { errorCode, FrechetError } from '../errors.ts';
 import { ARRAY_RETENTION_SECONDS, RESULT_CHUNK_BYTES } from '../job/limits.ts';
 import { type ArrayHeader, dataBytes, startArrayHash } from './array-header.ts';
-import { newestFirst, shardOf } from './store/newest-first.ts';
+import { newestFirst, pruneShard, shardOf } from './store/newest-first.ts';
 import {
   digestChunk,
   encodeFooter,
@@ -131,7 +131,9 @@ export class ArrayStore {
     if (array === undefined) return false;
     await array.close();
     const removed = await this.#store.delete(arrayKey(tenant, id));
-    await this.#store.delete(uploadKey(tenant, array.footer.createdAt, id));
+    const { createdAt } = array.footer;
+    await this.#store.delete(uploadKey(tenant, createdAt, id));
+    await pruneShard(this.#store, `${tenantKey(tenant)}/uploads`, uploadName(createdAt, id), this.#now());
     return removed && this.#isLive(array.footer);
   }
 

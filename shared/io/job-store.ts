@@ -4,7 +4,7 @@
 import { FrechetError } from '../errors.ts';
 import type { BlockReceipt, Outcome } from '../job/outcome.ts';
 import type { JobSpec } from '../job/spec.ts';
-import { newestFirst, shardOf } from './store/newest-first.ts';
+import { newestFirst, pruneShard, shardOf } from './store/newest-first.ts';
 import { encodeFooter, openSealed, type SealedObject } from './store/sealed.ts';
 import type { Store } from './store/store.ts';
 
@@ -20,9 +20,12 @@ export function isJobId(text: string): boolean {
 
 export class JobStore {
   readonly #store: Store;
+  readonly #now: () => number;
 
-  constructor(store: Store) {
+  /** `now` answers milliseconds since the epoch. */
+  constructor(store: Store, now: () => number = Date.now) {
     this.#store = store;
+    this.#now = now;
   }
 
   /** Makes a job exist; false where one has this id already. From here on it must reach a final state. */
@@ -106,6 +109,7 @@ export class JobStore {
     await this.#store.delete(`${key}/spec`);
     await this.#store.deletePrefix(`${key}/blocks`);
     await this.#store.deletePrefix(key);
+    await pruneShard(this.#store, `tenants/${tenant}/jobs`, jobId, this.#now());
   }
 
   async #putDocument(key: string, document: JobSpec | Outcome): Promise<boolean> {

@@ -23,15 +23,22 @@ const TEXT_PIECE_LENGTH = 64 * 1024;
  * @throws body-too-large, json-syntax, and what parseJsonArray throws
  */
 export async function decodeJsonArray(source: AsyncIterable<Uint8Array>): Promise<ArrayStream> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of boundedBody(source)) pieces.push(piece);
-  return streamOf(parseDocument(parseText(Buffer.concat(pieces))));
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const document = await asJson(async () => {
+    let text = '';
+    for await (const piece of boundedBody(source)) text += decoder.decode(piece, { stream: true });
+    return JSON.parse(text + decoder.decode());
+  });
+  return streamOf(parseDocument(document));
 }
 
-function parseText(bytes: Uint8Array): unknown {
+/** Translates the two ways in which bytes can fail to be JSON. */
+async function asJson(read: () => Promise<unknown>): Promise<unknown> {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return await read();
   } catch (error) {
+    const isNotUtf8 = (error as { code?: unknown }).code === 'ERR_ENCODING_INVALID_ENCODED_DATA';
+    if (!isNotUtf8 && !(error instanceof SyntaxError)) throw error;
     throw new FrechetError('json-syntax', 'The body is not valid JSON in UTF-8.', {}, { cause: error });
   }
 }

@@ -17,10 +17,11 @@ export function systemCode(error: unknown): string | undefined {
   return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
-/** True where the path, or a folder on the way to it, is not there. */
+const ABSENT: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR']);
+
+/** True where no file is at the path: nothing at all, a file on the way to it, or a folder. */
 export function isAbsent(error: unknown): boolean {
-  const code = systemCode(error);
-  return code === 'ENOENT' || code === 'ENOTDIR';
+  return ABSENT.has(systemCode(error));
 }
 
 const FULL = new Set(['ENOSPC', 'EDQUOT']);

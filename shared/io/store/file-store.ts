@@ -24,6 +24,9 @@ import { StoredFile } from './stored-file.ts';
 /** Folders remembered as durable; more only cost an fsync each when they come up again. */
 const DURABLE_FOLDERS_MAX = 10_000;
 
+/** POSIX allows either for a folder that still holds something. */
+const NOT_EMPTY: ReadonlySet<string | undefined> = new Set(['ENOTEMPTY', 'EEXIST']);
+
 export interface FileStoreOptions {
   /** Hears of every byte that goes to or comes from the file system. */
   readonly onBytes?: (direction: 'read' | 'write', bytes: number) => void;
@@ -153,6 +156,14 @@ class FileStore implements Store {
     await translated('delete objects', async () => {
       await this.#disk.rm(path, { recursive: true, force: true });
       await this.#folderSync.sync(folder);
+    });
+  }
+
+  async prune(prefix: string): Promise<void> {
+    await translated('delete objects', async () => {
+      await unlessAbsent(this.#disk.rmdir(this.#locate(prefix).path)).catch(error => {
+        if (!NOT_EMPTY.has(systemCode(error))) throw error;
+      });
     });
   }
 

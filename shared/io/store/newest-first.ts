@@ -1,6 +1,7 @@
 // Listing by time without an index: names begin with a ULID's ten characters of milliseconds, and lie in shards named
 // after the first six of them, 17½ minutes each. Newest first is then a walk backwards over shards and names.
 
+import { encodeTime } from 'ulid';
 import type { Store } from './store.ts';
 
 const SHARD_LENGTH = 6;
@@ -16,4 +17,10 @@ export async function* newestFirst(store: Store, prefix: string, before?: string
     if (before !== undefined && shard > shardOf(before)) continue;
     yield* await store.list(`${prefix}/${shard}`, { reverse: true, before });
   }
+}
+
+/** Forgets the shard of a removed name, where it was the last. A shard whose time has not passed may still be filled. */
+export async function pruneShard(store: Store, prefix: string, name: string, now: number): Promise<void> {
+  const shard = shardOf(name);
+  if (shard < shardOf(encodeTime(now))) await store.prune(`${prefix}/${shard}`);
 }

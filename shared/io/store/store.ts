@@ -73,6 +73,8 @@ export interface Store {
   delete(key: string): Promise<boolean>;
   /** Deletes every object under `prefix`, in no particular order; not atomic. */
   deletePrefix(prefix: string): Promise<void>;
+  /** Forgets a prefix where nothing is left under it; else does nothing. Only for prefixes nobody writes to any more. */
+  prune(prefix: string): Promise<void>;
   /** Removes what crashed writers left behind more than `ageSeconds` ago; answers how many leftovers. */
   sweep(ageSeconds: number): Promise<number>;
   /** Undefined where the storage has no fixed size. */
