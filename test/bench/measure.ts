@@ -1,0 +1,45 @@
+// Timing for benchmarks: the best of many turns, the contenders taking turns so that a busy moment hits all alike.
+
+import { cpus, loadavg } from 'node:os';
+
+/** What is measured: a name and one unit of work. */
+export interface Contender {
+  readonly name: string;
+  run(): void | Promise<void>;
+}
+
+/** The shortest time of each contender, in seconds, after one turn to warm up. Each gets about `seconds` in all. */
+export async function bestSeconds(
+  contenders: readonly Contender[],
+  seconds: number,
+): Promise<ReadonlyMap<string, number>> {
+  const best = new Map<string, number>();
+  for (const { run } of contenders) await run();
+  const stop = performance.now() + 1000 * seconds * contenders.length;
+  do {
+    for (const { name, run } of contenders) {
+      const start = performance.now();
+      await run();
+      const elapsed = (performance.now() - start) / 1000;
+      best.set(name, Math.min(best.get(name) ?? Number.POSITIVE_INFINITY, elapsed));
+    }
+  } while (performance.now() < stop);
+  return best;
+}
+
+/** One line about where the figures come from. */
+export function machine(): string {
+  const all = cpus();
+  const load = loadavg()[0]!.toFixed(1);
+  return `${all[0]?.model ?? 'unknown'} × ${all.length}, ${process.platform} ${process.arch}, Node ${process.versions.node}, load ${load}`;
+}
+
+/** Columns padded to the widest cell; the first left, the others right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)));
+  return rows
+    .map(row =>
+      row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!))).join('  '),
+    )
+    .join('\n');
+}
