@@ -6,6 +6,7 @@
 import type { Dtype } from '../../../shared/math/dtype.ts';
 import { BLOCKING } from './blocking.ts';
 import { LANES, type Lanes, type WasmVariant } from './lanes.ts';
+import { packFunction } from './pack-template.ts';
 import { repeat } from './text.ts';
 import { vectorFunctions } from './vectors-template.ts';
 
@@ -31,59 +32,6 @@ function gemmFunctions(dtype: Dtype, variant: WasmVariant): string {
     microKernel(LANES[dtype], variant, mr, nr),
     macroKernel(LANES[dtype], mr, nr),
   ].join('');
-}
-
-/**
- * Packs a view into panels: `count` lines `across` apart become panels of `width` lines, interleaved, each line of k
- * elements `along` apart. The last panel is filled up with zeros.
- */
-function packFunction({ scalar, bytes }: Lanes, width: number): string {
-  const store = (i: number, value: string) =>
-    `(${scalar}.store offset=${i * bytes} (local.get $to) ${value})`;
-  return `
-(func $pack_${scalar}_${width} (export "pack_${scalar}_${width}")
-  (param $from i32) (param $across i32) (param $along i32) (param $count i32) (param $k i32) (param $to i32)
-  (local $p i32) (local $i i32)
-  ${repeat(width, i => `(local $s${i} i32)`)}
-  (if (i32.eqz (local.get $k)) (then (return)))
-  (block $full (loop $panel
-    (br_if $full (i32.lt_u (local.get $count) (i32.const ${width})))
-    (local.set $p (local.get $k))
-    (if (i32.eq (local.get $across) (i32.const ${bytes}))
-      (then
-        (local.set $s0 (local.get $from))
-        (loop $next
-          ${repeat((width * bytes) / 16, v => `(v128.store offset=${v * 16} (local.get $to) (v128.load offset=${v * 16} (local.get $s0)))`)}
-          (local.set $s0 (i32.add (local.get $s0) (local.get $along)))
-          (local.set $to (i32.add (local.get $to) (i32.const ${width * bytes})))
-          (br_if $next (local.tee $p (i32.sub (local.get $p) (i32.const 1))))))
-      (else
-        (local.set $s0 (local.get $from))
-        ${repeat(width - 1, i => `(local.set $s${i + 1} (i32.add (local.get $s${i}) (local.get $across)))`)}
-        (loop $next
-          ${repeat(width, i => store(i, `(${scalar}.load (local.get $s${i}))`))}
-          ${repeat(width, i => `(local.set $s${i} (i32.add (local.get $s${i}) (local.get $along)))`)}
-          (local.set $to (i32.add (local.get $to) (i32.const ${width * bytes})))
-          (br_if $next (local.tee $p (i32.sub (local.get $p) (i32.const 1)))))))
-    (local.set $from (i32.add (local.get $from) (i32.mul (local.get $across) (i32.const ${width}))))
-    (local.set $count (i32.sub (local.get $count) (i32.const ${width})))
-    (br $panel)))
-  (if (i32.eqz (local.get $count)) (then (return)))
-  (local.set $p (local.get $k))
-  (loop $next
-    ${repeat((width * bytes) / 16, v => `(v128.store offset=${v * 16} (local.get $to) (v128.const i32x4 0 0 0 0))`)}
-    (local.set $i (local.get $count))
-    (local.set $s0 (local.get $from))
-    (local.set $s1 (local.get $to))
-    (loop $element
-      (${scalar}.store (local.get $s1) (${scalar}.load (local.get $s0)))
-      (local.set $s0 (i32.add (local.get $s0) (local.get $across)))
-      (local.set $s1 (i32.add (local.get $s1) (i32.const ${bytes})))
-      (br_if $element (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
-    (local.set $from (i32.add (local.get $from) (local.get $along)))
-    (local.set $to (i32.add (local.get $to) (i32.const ${width * bytes})))
-    (br_if $next (local.tee $p (i32.sub (local.get $p) (i32.const 1))))))
-`;
 }
 
 /** C ← α·sums + β·C on the valid m×n part of a micro-tile, element by element, any strides. */

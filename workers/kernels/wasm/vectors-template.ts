@@ -3,7 +3,7 @@
 // Every element of A is widened to float64 first, two to a vector; single ones travel in lane 0, with 0 in lane 1.
 
 import { LANES, type Lanes } from './lanes.ts';
-import { repeat } from './text.ts';
+import { add, countdown, number, repeat } from './text.ts';
 
 /** Vectors of A in one turn of the row loop: independent sums, so that no addition waits for the one before. */
 const SUMS = 4;
@@ -20,19 +20,6 @@ function load({ scalar, bytes }: Lanes, count: 1 | 2, address: string, offset = 
   const whole = `(v128.load offset=${offset} ${address})`;
   const raw = 8 * bytes * count === 128 ? whole : text;
   return `(v128.and (local.get $mask) ${scalar === 'f64' ? raw : `(f64x2.promote_low_f32x4 ${raw})`})`;
-}
-
-const add = (name: string, value: string) => `(local.set ${name} (i32.add (local.get ${name}) ${value}))`;
-const number = (value: number) => `(i32.const ${value})`;
-
-/** A loop that runs while `counter` ≥ `step`, which it takes off each time. */
-function countdown(label: string, counter: string, step: number, body: string): string {
-  return `
-  (block $end_${label} (loop $${label}
-    (br_if $end_${label} (i32.lt_u (local.get ${counter}) ${number(step)}))
-    ${body}
-    (local.set ${counter} (i32.sub (local.get ${counter}) ${number(step)}))
-    (br $${label})))`;
 }
 
 function matvec(lanes: Lanes): string {
