@@ -147,6 +147,11 @@ export class FrechetError extends Error {
     this.code = code;
     this.context = context;
   }
+
+  /** What a retry means. */
+  get kind(): ErrorKind {
+    return ERRORS[this.code].kind;
+  }
 }
 
 /** The code of anything thrown; undefined where it is not one of ours. Works across threads and processes. */

@@ -93,8 +93,9 @@ export function createLive(redis: Redis) {
       await scripted.frechetEnqueued(KEY.backlog, KEY.backlogFlops, jobId, String(flops));
     },
 
-    async noteStarted(jobId: string, atMs: number): Promise<void> {
-      await redis.hsetnx(KEY.running, jobId, atMs);
+    /** True where no block of the job had begun before. */
+    async noteStarted(jobId: string, atMs: number): Promise<boolean> {
+      return (await redis.hsetnx(KEY.running, jobId, atMs)) === 1;
     },
 
     /** Flops done within a block that is still being computed. */

@@ -26,6 +26,8 @@ const EVENTS_LENGTH_MAX = 100;
 export interface WorkQueue {
   /** Enqueues the given blocks of a job; those already known to the queue stay as they are. */
   enqueue(spec: JobSpec, blocks: readonly number[], blocksTotal: number): Promise<void>;
+  /** Enqueues blocks of a job whose finish is in the queue already and found them missing. */
+  enqueueMissing(spec: JobSpec, blocks: readonly number[]): Promise<void>;
   /** Whether the queue holds any entry for the job that will still run. */
   knows(spec: JobSpec, blocksTotal: number): Promise<boolean>;
   close(): Promise<void>;
@@ -61,6 +63,15 @@ export function createWorkQueue(connection: Redis): WorkQueue {
           opts: { ...blockOptions(spec, block), ignoreDependencyOnFailure: true },
         })),
       });
+    },
+    async enqueueMissing(spec, blocks) {
+      await queue.addBulk(
+        blocks.map(block => ({
+          name: 'block',
+          data: reference(spec, block),
+          opts: blockOptions(spec, block),
+        })),
+      );
     },
     async knows(spec, blocksTotal) {
       const id = blocksTotal === 1 ? entryId(spec.id, 0) : entryId(spec.id, null);

@@ -7,15 +7,17 @@ import { type CombineStep, type Placed, type Plan, REGION, type Step } from '../
 import { chooseTiles } from '../plan/tiles.ts';
 import { residualBound, underflowBound } from '../verify/bounds.ts';
 import { tileCount } from './combine.ts';
-import type {
-  CombineTask,
-  Control,
-  Findings,
-  ImagedTerm,
-  MatrixTerm,
-  StackView,
-  Task,
-  Term,
+import {
+  type CombineTask,
+  type Control,
+  type Findings,
+  type ImagedTerm,
+  type MatrixTerm,
+  mapTerm,
+  type ProductTerm,
+  type StackView,
+  type Task,
+  type Term,
 } from './task.ts';
 import type { Threads } from './threads.ts';
 
@@ -38,8 +40,8 @@ export interface ExecuteOptions {
   readonly regionByteOffset: number;
   readonly slabByteOffsets: readonly number[];
   readonly reproducible: boolean;
-  /** Seed of the ±1 vectors: unknown to whoever made the operands. */
-  readonly drawSeed: () => number;
+  /** Seed of the ±1 vectors of Freivalds' test: unknown to whoever made the operands. */
+  readonly seed: number;
 }
 
 export interface Execution {
@@ -48,6 +50,7 @@ export interface Execution {
   /** Runs one more task over the block's memory, under the same cancel word. */
   runTask(task: Task, tiles: number): Promise<Findings>;
   cancel(): void;
+  readonly flopsTotal: bigint;
   /** Flops of finished tiles, so far. */
   flopsDone(): bigint;
 }
@@ -112,7 +115,7 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
     const { proof, c, terms, members } = step;
     if (proof === undefined || c.cols === 0) return { maxError: 0, bound: 0 };
     const x = options.regionByteOffset + proof.x;
-    drawSigns(new Float64Array(memory.buffer, x, c.cols), options.drawSeed());
+    drawSigns(new Float64Array(memory.buffer, x, c.cols), options.seed + runs);
     const products: ImagedTerm[] = [];
     for (const [index, term] of terms.filter(isProduct).entries()) {
       const { y, z } = proof.images[index]!;
@@ -181,7 +184,8 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
   return {
     run,
     runTask,
-    cancel: () => Atomics.store(words, controlAt, 1),
+    cancel: () => void Atomics.store(words, controlAt, 1),
+    flopsTotal: plan.flops,
     flopsDone() {
       if (current === undefined || current.tiles === 0) return flopsBefore;
       const taken = Math.min(Atomics.load(words, current.next), current.tiles);

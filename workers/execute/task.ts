@@ -163,12 +163,13 @@ export interface CanonicaliseTask {
   readonly length: number;
 }
 
-/** SHA-256 of the whole range (tile 0) and of every `chunkBytes` of it (tiles 1…), 32 bytes each, in that order. */
+/** SHA-256 of every `chunkBytes` of a range, and, where `whole`, of all of it after them: 32 bytes each, from `digests` on. */
 export interface DigestTask {
   readonly kind: 'digest';
   readonly byteOffset: number;
   readonly byteLength: number;
   readonly chunkBytes: number;
+  readonly whole: boolean;
   readonly digests: number;
 }
 
@@ -181,6 +182,8 @@ export type Task =
   | RandomTask
   | CanonicaliseTask
   | DigestTask;
+
+export const DIGEST_BYTES = 32;
 
 /** Indices of 32-bit words in the shared memory. */
 export interface Control {

@@ -14,6 +14,7 @@ import { innerProduct } from './elements.ts';
 import { randomAt } from './random.ts';
 import {
   type ConvertTask,
+  DIGEST_BYTES,
   type DigestTask,
   type Findings,
   NO_FINDINGS,
@@ -115,13 +116,13 @@ function convert({ from, to, fromByteOffset, toByteOffset, length }: ConvertTask
   for (let i = 0; i < length; i++) target[i] = source[i]!;
 }
 
-const DIGEST_BYTES = 32;
-
+/** The whole range is the longest tile, so it is the first. */
 function digestTile(task: DigestTask, tile: number): void {
-  const start = tile === 0 ? 0 : (tile - 1) * task.chunkBytes;
-  const stop = tile === 0 ? task.byteLength : Math.min(task.byteLength, start + task.chunkBytes);
-  const digest = createHash('sha256')
-    .update(bytes.subarray(task.byteOffset + start, task.byteOffset + stop))
-    .digest();
-  bytes.set(digest, task.digests + tile * DIGEST_BYTES);
+  const chunks = Math.ceil(task.byteLength / task.chunkBytes);
+  const isWhole = task.whole && tile === 0;
+  const index = isWhole ? chunks : tile - (task.whole ? 1 : 0);
+  const start = isWhole ? 0 : index * task.chunkBytes;
+  const stop = isWhole ? task.byteLength : Math.min(task.byteLength, start + task.chunkBytes);
+  const range = bytes.subarray(task.byteOffset + start, task.byteOffset + stop);
+  bytes.set(createHash('sha256').update(range).digest(), task.digests + index * DIGEST_BYTES);
 }

@@ -3,14 +3,13 @@
 
 import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
 import { denseView, type Order } from '../../shared/math/view.ts';
-import { mapTerm, type StackView, type Term, viewsOf } from '../execute/task.ts';
+import { DIGEST_BYTES, mapTerm, type StackView, type Term, viewsOf } from '../execute/task.ts';
 import { SLOT_ALIGNMENT } from '../memory/arena.ts';
 import { placeBuffers } from './lifetimes.ts';
 import { type InputSlab, type Placed, type Plan, REGION, type Step } from './plan.ts';
 
 const FLOAT64_BYTES = DTYPES.float64.bytes;
 const WORD_BYTES = 4;
-const DIGEST_BYTES = 32;
 /** Runs besides those of steps: canonicalise and digest. */
 const CLOSING_RUNS = 2;
 

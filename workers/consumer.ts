@@ -1,0 +1,169 @@
+// The BullMQ consumer: one reference in, one block stored or one job finished. The queue decides when work is tried;
+// what is true is asked of the store, before and after. Everything told to Redis beyond that is a hint.
+
+import { type Job, WaitingError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { FrechetError } from '../shared/errors.ts';
+import { QUEUE_NAME, type WorkQueue, type WorkReference } from '../shared/io/queue.ts';
+import { REDIS_PREFIX } from '../shared/io/redis.ts';
+import { type ActiveBlocks, flopsDone } from './active-blocks.ts';
+import { Cancelled } from './execute/executor.ts';
+import { type FinishDeps, failJob, finalProblem, finishJob } from './finish-job.ts';
+import type { KnownJob, KnownJobs } from './known-jobs.ts';
+import { type BlockDeps, runBlock } from './run-block.ts';
+
+export interface ConsumerDeps extends BlockDeps, FinishDeps {
+  readonly queue: WorkQueue;
+  readonly known: KnownJobs;
+  readonly active: ActiveBlocks;
+}
+
+export interface Consumer {
+  /** Takes no more work and waits for what is running; after `drainMs` hands it back to the queue. */
+  close(drainMs: number): Promise<void>;
+}
+
+/** Blocks at a time: while one computes, another loads and a third is stored. Memory is what really limits them. */
+const BLOCKS_AT_ONCE = 4;
+/** A lock is renewed at half of this; a worker that cannot do that for so long is taken for dead. */
+const LOCK_MS = 30_000;
+/** Deaths of workers say nothing about a job; what poisons a job is counted elsewhere. */
+const STALLS_MAX = 1_000;
+/** How often progress is told and a missed cancellation is looked for. */
+const TELL_MS = 500;
+
+/** @param connection of role `consumer`, used for nothing else. */
+export function startConsumer(deps: ConsumerDeps, connection: Redis): Consumer {
+  let isHandingBack = false;
+  const worker = new Worker<WorkReference>(QUEUE_NAME, (entry, token) => processEntry(entry, token), {
+    connection,
+    prefix: REDIS_PREFIX,
+    concurrency: BLOCKS_AT_ONCE,
+    lockDuration: LOCK_MS,
+    maxStalledCount: STALLS_MAX,
+  });
+  worker.on('error', error => deps.log.warn({ err: error }, 'the consumer met a fault of the queue'));
+  worker.on('stalled', () => deps.metrics.frechet_stalled_blocks_total.inc());
+  const teller = setInterval(() => tell(deps).catch(() => undefined), TELL_MS).unref();
+
+  async function processEntry(entry: Job<WorkReference>, token: string | undefined): Promise<void> {
+    try {
+      await processReference(deps, entry.data);
+    } catch (error) {
+      if (error instanceof Cancelled && isHandingBack) {
+        await entry.moveToWait(token);
+        throw new WaitingError();
+      }
+      deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'retried' });
+      deps.log.warn(
+        { err: error, ...entry.data, attempt: entry.attemptsMade + 1 },
+        'a block will be tried again',
+      );
+      throw error;
+    }
+  }
+
+  return {
+    async close(drainMs) {
+      clearInterval(teller);
+      const drained = worker.close();
+      const timer = setTimeout(() => {
+        isHandingBack = true;
+        deps.active.cancelAll();
+      }, drainMs);
+      await drained;
+      clearTimeout(timer);
+    },
+  };
+}
+
+async function processReference(deps: ConsumerDeps, { tenant, jobId, block }: WorkReference): Promise<void> {
+  const job = await deps.known.get(tenant, jobId);
+  // Deleted or ended meanwhile: nothing is owed to anybody.
+  if (job === undefined) return;
+  if (await deps.jobs.hasOutcome(tenant, jobId)) {
+    if (block !== null) deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'cancelled' });
+    return;
+  }
+  if (block === null) return finishOrWait(deps, job);
+  try {
+    await computeBlock(deps, job, block);
+  } catch (error) {
+    return endUnlessRetried(deps, job, error);
+  }
+  if (job.plan.blocksTotal === 1) await finishOrWait(deps, job);
+}
+
+async function finishOrWait(deps: ConsumerDeps, { spec, plan }: KnownJob): Promise<void> {
+  const missing = await finishJob(deps, spec, plan);
+  if (missing.length === 0) return;
+  await deps.queue.enqueueMissing(spec, missing);
+  throw new FrechetError('unavailable', `${missing.length} blocks are still missing`);
+}
+
+async function computeBlock(deps: ConsumerDeps, { spec, plan }: KnownJob, block: number): Promise<void> {
+  if ((await deps.jobs.readReceipt(spec.tenant, spec.id, block)) !== undefined) {
+    deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'present' });
+    return;
+  }
+  const active = deps.active.begin({
+    tenant: spec.tenant,
+    jobId: spec.id,
+    block,
+    flops: plan.blockFlops(block),
+  });
+  try {
+    await hint(deps, () => noteStarted(deps, spec));
+    await runBlock(deps, {
+      spec,
+      plan,
+      index: block,
+      onExecution: execution => deps.active.attach(active, execution),
+    });
+    await hint(deps, async () => {
+      await deps.live.noteBlockDone(spec.id, block, plan.blockFlops(block));
+      await deps.live.publish({ type: 'block', tenant: spec.tenant, jobId: spec.id, block });
+    });
+  } finally {
+    deps.active.end(active);
+  }
+}
+
+async function noteStarted({ live, metrics, clock }: ConsumerDeps, spec: KnownJob['spec']): Promise<void> {
+  const nowMs = clock();
+  if (!(await live.noteStarted(spec.id, nowMs))) return;
+  const seconds = Math.max(0, (nowMs - Date.parse(spec.createdAt)) / 1000);
+  metrics.frechet_job_queue_seconds.observe({ operation: spec.operation }, seconds);
+  await live.publish({ type: 'started', tenant: spec.tenant, jobId: spec.id });
+}
+
+/** A final error ends the job; a cancelled job has ended already; anything else is thrown on, to be tried again. */
+async function endUnlessRetried(deps: ConsumerDeps, { spec }: KnownJob, error: unknown): Promise<void> {
+  if (error instanceof Cancelled && (await deps.jobs.hasOutcome(spec.tenant, spec.id))) {
+    deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'cancelled' });
+    return;
+  }
+  const problem = finalProblem(error);
+  if (problem === undefined) throw error;
+  deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'failed' });
+  await failJob(deps, spec, problem);
+}
+
+/** Tells how far the running blocks are, and cancels those whose job has ended without our hearing of it. */
+async function tell({ active, live, jobs }: ConsumerDeps): Promise<void> {
+  for (const block of active) {
+    const { tenant, jobId } = block;
+    if (await jobs.hasOutcome(tenant, jobId)) active.cancelJob(jobId);
+    await live.noteProgress(jobId, block.block, flopsDone(block));
+    await live.publish({ type: 'progress', tenant, jobId });
+  }
+}
+
+/** Redis may be away: then nobody hears of it, and nothing is lost. */
+async function hint({ log }: ConsumerDeps, tellRedis: () => Promise<void>): Promise<void> {
+  try {
+    await tellRedis();
+  } catch (error) {
+    log.debug({ err: error }, 'a hint did not reach Redis');
+  }
+}

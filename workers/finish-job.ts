@@ -1,0 +1,138 @@
+// The end of a job: when all blocks are in the store its manifest becomes the outcome; when one cannot be computed
+// its problem does. Outcomes compete for one name in the store, so that exactly one of them wins.
+
+import { createHash } from 'node:crypto';
+import { FrechetError } from '../shared/errors.ts';
+import type { JobStore } from '../shared/io/job-store.ts';
+import type { Live } from '../shared/io/live.ts';
+import type { Logger } from '../shared/io/logger.ts';
+import type { WorkerMetrics } from '../shared/io/metrics.ts';
+import { encodeNpyHeader } from '../shared/io/npy.ts';
+import type { OpenJobs } from '../shared/io/open-jobs.ts';
+import type { JobPlan } from '../shared/job/job-plan.ts';
+import type {
+  BlockReceipt,
+  JobProblem,
+  Manifest,
+  Outcome,
+  PhaseSeconds,
+  Verification,
+} from '../shared/job/outcome.ts';
+import type { JobSpec } from '../shared/job/spec.ts';
+
+export interface FinishDeps {
+  readonly jobs: JobStore;
+  readonly openJobs: OpenJobs;
+  readonly live: Live;
+  readonly metrics: WorkerMetrics;
+  readonly log: Logger;
+  readonly clock: () => number;
+}
+
+/**
+ * Ends a job whose blocks are all stored.
+ *
+ * @returns the indexes of blocks that are missing; empty where the job has ended, by this call or before it.
+ */
+export async function finishJob(deps: FinishDeps, spec: JobSpec, plan: JobPlan): Promise<readonly number[]> {
+  const receipts: BlockReceipt[] = [];
+  const missing: number[] = [];
+  for (let index = 0; index < plan.blocksTotal; index++) {
+    const receipt = await deps.jobs.readReceipt(spec.tenant, spec.id, index);
+    if (receipt === undefined) missing.push(index);
+    else receipts.push(receipt);
+  }
+  if (missing.length === 0) await endJob(deps, spec, succeeded(deps, spec, plan, receipts));
+  return missing;
+}
+
+/** Ends a job with a problem that no retry can mend. */
+export async function failJob(
+  deps: FinishDeps,
+  spec: JobSpec,
+  problem: JobProblem,
+  startedAt?: string,
+): Promise<void> {
+  deps.log.warn({ jobId: spec.id, code: problem.code, detail: problem.detail }, 'a job failed');
+  const times = { version: 1, ...endTimes(deps, spec), ...(startedAt && { startedAt }) } as const;
+  await endJob(deps, spec, { state: 'failed', ...times, problem });
+}
+
+async function endJob(deps: FinishDeps, spec: JobSpec, outcome: Outcome): Promise<void> {
+  const won = await deps.jobs.putOutcome(spec.tenant, spec.id, outcome);
+  await deps.openJobs.remove(spec.tenant, spec.id);
+  if (won) {
+    const { operation } = spec;
+    deps.metrics.frechet_jobs_finished_total.inc({ operation, outcome: outcome.state });
+    const seconds = (Date.parse(outcome.finishedAt) - Date.parse(spec.createdAt)) / 1000;
+    deps.metrics.frechet_job_duration_seconds.observe({ operation }, seconds);
+  }
+  // The job has ended, whether or not Redis hears of it; the reconciler tells it again.
+  try {
+    await deps.live.noteFinished(spec.id);
+    await deps.live.publish({ type: 'finished', tenant: spec.tenant, jobId: spec.id });
+  } catch (error) {
+    deps.log.debug({ err: error, jobId: spec.id }, 'Redis did not hear of the end of a job');
+  }
+}
+
+function succeeded(
+  deps: FinishDeps,
+  spec: JobSpec,
+  plan: JobPlan,
+  receipts: readonly BlockReceipt[],
+): Outcome {
+  const startedAt = receipts.map(receipt => receipt.startedAt).sort()[0] ?? spec.createdAt;
+  const queue = Math.max(0, (Date.parse(startedAt) - Date.parse(spec.createdAt)) / 1000);
+  return {
+    state: 'succeeded',
+    version: 1,
+    startedAt,
+    ...endTimes(deps, spec),
+    manifest: manifestOf(plan, receipts),
+    verification: worstVerification(receipts),
+    kernel: receipts[0]?.kernel ?? 'reference',
+    seconds: { queue, ...sumSeconds(receipts) },
+  };
+}
+
+function endTimes({ clock }: FinishDeps, { expiresIn }: JobSpec) {
+  const nowMs = clock();
+  return {
+    finishedAt: new Date(nowMs).toISOString(),
+    expiresAt: new Date(nowMs + expiresIn * 1000).toISOString(),
+  };
+}
+
+function manifestOf({ result, block }: JobPlan, receipts: readonly BlockReceipt[]): Manifest {
+  const digest = createHash('sha256');
+  for (const { sha256 } of receipts) digest.update(sha256, 'hex');
+  const dataBytes = receipts.reduce((sum, { bytes }) => sum + bytes, 0);
+  const { shape, dtype, order } = result;
+  const header =
+    shape === null || dtype === null || order === null ? undefined : encodeNpyHeader({ shape, dtype, order });
+  return {
+    bytes: dataBytes + (header?.byteLength ?? 0),
+    digest: digest.digest('hex'),
+    blocks: receipts.map(({ index, bytes, sha256 }) => ({ ...block(index), bytes, sha256 })),
+  };
+}
+
+function worstVerification(receipts: readonly BlockReceipt[]): Verification {
+  const all = receipts.map(receipt => receipt.verification);
+  return all.reduce((worst, one) => (one.maxError > worst.maxError ? one : worst));
+}
+
+function sumSeconds(receipts: readonly BlockReceipt[]): PhaseSeconds {
+  const sum = (phase: keyof PhaseSeconds) =>
+    receipts.reduce((total, { seconds }) => total + seconds[phase], 0);
+  return { load: sum('load'), compute: sum('compute'), verify: sum('verify'), store: sum('store') };
+}
+
+/** What a client is told of an error that ends a job; undefined for one that a retry may mend. */
+export function finalProblem(error: unknown): JobProblem | undefined {
+  if (!(error instanceof FrechetError) || RETRIED.has(error.kind)) return undefined;
+  return { code: error.code, detail: error.message, context: error.context };
+}
+
+const RETRIED: ReadonlySet<string> = new Set(['busy', 'outage']);

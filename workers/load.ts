@@ -1,0 +1,230 @@
+// Operands into shared memory: which bytes of an array a slab needs, in how many reads, and in what precision they
+// arrive. Reading fills the slab directly; checking digests and rounding run on the threads.
+
+import { FrechetError } from '../shared/errors.ts';
+import type { ArrayStore, OpenArray } from '../shared/io/array-store.ts';
+import type { DerivationInput } from '../shared/job/derivation.ts';
+import { RESULT_CHUNK_BYTES } from '../shared/job/limits.ts';
+import type { ValueSource } from '../shared/job/spec.ts';
+import { DTYPES, type Dtype } from '../shared/math/dtype.ts';
+import type { Order } from '../shared/math/view.ts';
+import { digestData, digestSpaceBytes } from './execute/digests.ts';
+import type { Findings, Task } from './execute/task.ts';
+import type { Threads } from './execute/threads.ts';
+import type { Slot } from './memory/arena.ts';
+import type { SlabRequest } from './memory/array-cache.ts';
+import type { InputSlab } from './plan/plan.ts';
+
+export interface LoadDeps {
+  readonly arrays: ArrayStore;
+  readonly memory: WebAssembly.Memory;
+  readonly threads: Threads;
+}
+
+/** Control words and alignment behind a slab's data. */
+const SLAB_CONTROL_BYTES = 64;
+const ALIGNMENT = 64;
+
+/** What the array cache must hold for one input of a block, and how it gets there. */
+export function slabRequest(
+  deps: LoadDeps,
+  job: { readonly tenant: string; readonly seed: number },
+  slab: InputSlab,
+  input: DerivationInput,
+  dtype: Dtype,
+): SlabRequest {
+  const { source } = input;
+  const widest = Math.max(DTYPES[dtype].bytes, DTYPES[source?.dtype ?? dtype].bytes);
+  const dataBytes = Math.ceil((slab.elements * widest) / ALIGNMENT) * ALIGNMENT;
+  const bytes = dataBytes + digestSpaceBytes(slab.elements * widest) + SLAB_CONTROL_BYTES;
+  const load = async (slot: Slot) => {
+    const run = taskRunner(deps, slot);
+    if (source === undefined) return fillRandom(run, job.seed, slab, slot, dtype);
+    const target = sourceBytes(deps, slab, source, slot, widest);
+    if ('array' in source)
+      await readArray(deps, run, job.tenant, source.array, slab, input, target, slot.byteOffset + dataBytes);
+    else copyBox(Buffer.from(source.inline, 'base64'), boxRuns(slab, input, source), target);
+    await convert(run, slab.elements, source.dtype, dtype, target.byteOffset, slot.byteOffset);
+  };
+  return { key: cacheKey(job.tenant, slab, source, dtype), bytes, load };
+}
+
+/** Same key, same bytes in the slab. Inline values are not worth a place in the cache. */
+function cacheKey(
+  tenant: string,
+  slab: InputSlab,
+  source: ValueSource | undefined,
+  dtype: Dtype,
+): string | undefined {
+  if (source === undefined || !('array' in source)) return undefined;
+  const { rows, cols, members } = slab;
+  return [tenant, source.array, dtype, ...rows, ...cols, ...(members ?? [])].join(' ');
+}
+
+type Run = (task: Task, tiles: number) => Promise<Findings>;
+
+/** Runs tasks under the slab's own control words, which lie behind its data. */
+function taskRunner({ memory, threads }: LoadDeps, slot: Slot): Run {
+  const word = (slot.byteOffset + slot.byteLength - SLAB_CONTROL_BYTES) / 4;
+  return (task, tiles) => {
+    new Int32Array(memory.buffer).fill(0, word, word + 2);
+    return threads.run(task, tiles, { cancel: word, next: word + 1 });
+  };
+}
+
+/** Where the source's own bytes go: at the end of the space to be widened in place, at its start otherwise. */
+function sourceBytes(
+  { memory }: LoadDeps,
+  slab: InputSlab,
+  source: ValueSource,
+  slot: Slot,
+  widest: number,
+): Uint8Array {
+  const length = slab.elements * DTYPES[source.dtype].bytes;
+  return new Uint8Array(memory.buffer, slot.byteOffset + slab.elements * widest - length, length);
+}
+
+/** A contiguous piece of an array that is a contiguous piece of its slab; in elements. */
+interface Piece {
+  readonly from: number;
+  readonly to: number;
+  readonly length: number;
+}
+
+/** The pieces of an array that make up a slab, in the array's order; neighbours are joined. */
+export function boxRuns(slab: InputSlab, input: DerivationInput, { order }: { order: Order }): Piece[] {
+  const axes = axesOf(slab, input, order);
+  const [fastest, ...slower] = axes;
+  const runs: Piece[] = [];
+  let to = 0;
+  const walk = (depth: number, from: number): void => {
+    const axis = slower[depth];
+    if (axis === undefined) {
+      append(runs, { from: from + fastest!.range[0], to, length: fastest!.range[1] - fastest!.range[0] });
+      to += fastest!.range[1] - fastest!.range[0];
+      return;
+    }
+    for (let index = axis.range[0]; index < axis.range[1]; index++)
+      walk(depth - 1, from + index * axis.stride);
+  };
+  walk(slower.length - 1, 0);
+  return runs.filter(run => run.length > 0);
+}
+
+interface Axis {
+  readonly range: readonly [number, number];
+  /** Elements of the array from one index to the next. */
+  readonly stride: number;
+}
+
+/** The axes of the array, fastest first. */
+function axesOf(slab: InputSlab, input: DerivationInput, order: Order): Axis[] {
+  const { rows, cols } = input.shape;
+  const sizes = [
+    ...(slab.members === undefined ? [] : [{ range: slab.members, size: input.members ?? 1 }]),
+    { range: slab.rows, size: rows },
+    { range: slab.cols, size: cols },
+  ];
+  const fastestFirst = order === 'C' ? sizes.toReversed() : sizes;
+  let stride = 1;
+  return fastestFirst.map(({ range, size }) => {
+    const axis = { range, stride };
+    stride *= size;
+    return axis;
+  });
+}
+
+function append(runs: Piece[], run: Piece): void {
+  const last = runs.at(-1);
+  if (last !== undefined && last.from + last.length === run.from) {
+    runs[runs.length - 1] = { ...last, length: last.length + run.length };
+  } else {
+    runs.push(run);
+  }
+}
+
+function copyBox(source: Uint8Array, runs: readonly Piece[], target: Uint8Array): void {
+  const elements = runs.reduce((sum, { length }) => sum + length, 0);
+  const size = elements === 0 ? 0 : target.byteLength / elements;
+  for (const { from, to, length } of runs)
+    target.set(source.subarray(from * size, (from + length) * size), to * size);
+}
+
+async function readArray(
+  deps: LoadDeps,
+  run: Run,
+  tenant: string,
+  id: string,
+  slab: InputSlab,
+  input: DerivationInput,
+  target: Uint8Array,
+  digestsAt: number,
+): Promise<void> {
+  const array = await deps.arrays.open(tenant, id);
+  if (array === undefined)
+    throw new FrechetError('operand-lost', `the array of ${input.name} was deleted or expired`);
+  try {
+    const { footer } = array;
+    const size = DTYPES[footer.dtype].bytes;
+    for (const { from, to, length } of boxRuns(slab, input, footer)) {
+      await readWhole(array, target.subarray(to * size, (to + length) * size), from * size, input.name);
+    }
+    if (target.byteLength === footer.bytes)
+      await verifyWhole(deps, run, array, target, digestsAt, input.name);
+  } finally {
+    await array.close();
+  }
+}
+
+/** One read call moves at most this much: the operating system's own limit is 2 GiB. */
+const READ_BYTES_MAX = 256 * RESULT_CHUNK_BYTES;
+
+async function readWhole(
+  array: OpenArray,
+  target: Uint8Array,
+  position: number,
+  name: string,
+): Promise<void> {
+  for (let at = 0; at < target.byteLength; ) {
+    const piece = target.subarray(at, at + READ_BYTES_MAX);
+    const count = await array.read(piece, position + at);
+    if (count === 0) throw new FrechetError('operand-corrupt', `the array of ${name} is shorter than it was`);
+    at += count;
+  }
+}
+
+/** An array that was read whole is compared with the digests of its upload. */
+async function verifyWhole(
+  { memory }: LoadDeps,
+  run: Run,
+  { footer }: OpenArray,
+  { byteOffset, byteLength }: Uint8Array,
+  digestsAt: number,
+  name: string,
+): Promise<void> {
+  const { chunks } = await digestData(memory, { byteOffset, byteLength }, digestsAt, run, false);
+  if (chunks.every((chunk, index) => chunk === footer.chunks[index])) return;
+  throw new FrechetError(
+    'operand-corrupt',
+    `the array of ${name} no longer has the bytes that were uploaded`,
+  );
+}
+
+async function convert(
+  run: Run,
+  length: number,
+  from: Dtype,
+  to: Dtype,
+  fromByteOffset: number,
+  toByteOffset: number,
+): Promise<void> {
+  if (from === to || length === 0) return;
+  await run({ kind: 'convert', from, to, fromByteOffset, toByteOffset, length }, 1);
+}
+
+async function fillRandom(run: Run, seed: number, slab: InputSlab, slot: Slot, dtype: Dtype): Promise<void> {
+  // Direction and cotangent of one seed must differ.
+  const own = (seed ^ (slab.role === 'direction' ? 0x5bd1e995 : 0x1b873593)) >>> 0;
+  const { byteOffset } = slot;
+  await run({ kind: 'random', dtype, seed: own, byteOffset, length: slab.elements, first: 0 }, 1);
+}
