@@ -19,7 +19,6 @@ export function createLogger({ level, role, destination }: LoggerOptions): Logge
     base: { role, pid: process.pid },
     timestamp: stdTimeFunctions.isoTime,
     messageKey: 'message',
-    errorKey: 'error',
     formatters: { level: (label: string) => ({ level: label }) },
     redact: ['authorization', '*.authorization', 'headers.authorization', 'req.headers.authorization'],
   };

@@ -1,6 +1,7 @@
 // NumPy's .npy format, both ways, streaming: a header of some bytes, then data that never lie whole in memory. Versions
 // 1.0, 2.0 and 3.0 are read, 1.0 is written, byte for byte as NumPy 2 does.
 
+import { assert } from '../assert.ts';
 import { type ErrorCode, FrechetError } from '../errors.ts';
 import { DTYPES } from '../math/dtype.ts';
 import { type ArrayHeader, type ArrayStream, dataBytes } from './array-header.ts';
@@ -11,10 +12,11 @@ import { parseNpyHeader } from './npy-header.ts';
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
 /** No header of a plain array comes near it, and parsing this much is nothing. */
 export const NPY_HEADER_BYTES_MAX = 10_000;
-/** Headers are padded so that data begin at a multiple of this. */
-const ALIGNMENT_BYTES = 64;
-/** NumPy leaves room for the growing side to become this many digits, so that it can be appended to in place. */
-const GROWTH_DIGITS = 21;
+/**
+ * What NumPy pads a header to: a multiple of 64 that leaves room for one side to grow to 21 digits. Three sides of 16
+ * digits, all that a safe integer has, still fit the second multiple, and nothing fits the first.
+ */
+const HEADER_BYTES = 128;
 /** Items are converted in pieces of this size: what one pass may hold up the event loop with, and add to memory. */
 const CONVERSION_BYTES = 64 * 1024;
 
@@ -28,16 +30,14 @@ export function encodeNpyHeader({ shape, dtype, order }: ArrayHeader): Uint8Arra
   const fortran = order === 'F';
   const sides = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const literal = `{'descr': '${DTYPES[dtype].descr}', 'fortran_order': ${fortran ? 'True' : 'False'}, 'shape': (${sides}), }`;
-  const growing = shape.length === 0 ? GROWTH_DIGITS : String(fortran ? shape.at(-1) : shape[0]).length;
   const prefixBytes = MAGIC.byteLength + 4;
-  const leastBytes = prefixBytes + literal.length + (GROWTH_DIGITS - growing) + 1;
-  const totalBytes = Math.ceil(leastBytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
-  const header = Buffer.alloc(totalBytes, ' ');
+  assert(prefixBytes + literal.length < HEADER_BYTES, 'a header of three sides fits');
+  const header = Buffer.alloc(HEADER_BYTES, ' ');
   MAGIC.copy(header);
   header.set([1, 0], MAGIC.byteLength);
-  header.writeUInt16LE(totalBytes - prefixBytes, MAGIC.byteLength + 2);
+  header.writeUInt16LE(HEADER_BYTES - prefixBytes, MAGIC.byteLength + 2);
   header.write(literal, prefixBytes, 'latin1');
-  header.write('\n', totalBytes - 1);
+  header.write('\n', HEADER_BYTES - 1);
   return header;
 }
 

@@ -28,6 +28,8 @@ test('errors keep their stack and cause, and authorization is never written', ()
   const { lines, logger } = record('warn');
   logger.error(new Error('outer', { cause: new Error('inner') }));
   logger.warn({ headers: { authorization: 'Bearer secret' } }, 'refused');
+  logger.error({ err: new Error('given by name') }, 'it failed');
   assert.match(JSON.stringify(lines[0]), /outer.*inner/);
+  assert.match(JSON.stringify(lines[2]), /"message":"given by name".*"stack"/);
   assert.doesNotMatch(JSON.stringify(lines), /secret/);
 });
