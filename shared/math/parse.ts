@@ -48,7 +48,7 @@ const TOKEN = /([A-Za-z_][A-Za-z0-9_]*)|((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]
 const SPACE = /[ \t\r\n]*/y;
 
 const OPERAND_EXPECTED = "a name, a number, '-' or '('";
-const OPERATOR_EXPECTED = "'+', '-', '*', a transpose ' or";
+const OPERATOR_EXPECTED = "'+', '-', '*', a transpose ' or"; // and what ends the expression or parenthesis
 
 /** @throws expression-syntax with the column; expression-too-large with limit and requested */
 export function parseExpression(text: string): Syntax {
@@ -143,7 +143,10 @@ function arrange(tokens: readonly Token[], text: string): SyntaxNode[] {
   applyDownTo(PRECEDENCE.sum);
   const open = waiting.at(-1);
   if (open !== undefined)
-    throw syntaxError(text.length, `Expected ')' for the '(' in column ${open.start + 1}.`);
+    throw syntaxError(
+      text.length,
+      `Expected ')' for the '(' in column ${open.start + 1}, but the expression ends.`,
+    );
   return nodes;
 
   function readOperandStart({ kind, text: lexeme, start, stop }: Token): void {
@@ -167,7 +170,8 @@ function arrange(tokens: readonly Token[], text: string): SyntaxNode[] {
       waiting.push({ kind: binary, start });
       operandExpected = true;
     } else {
-      throw syntaxError(start, `Expected ${OPERATOR_EXPECTED} ')', but found '${lexeme}'.`);
+      const end = waiting.some(({ kind: waitingKind }) => waitingKind === '(') ? "')'" : 'the end';
+      throw syntaxError(start, `Expected ${OPERATOR_EXPECTED} ${end}, but found '${lexeme.slice(0, 40)}'.`);
     }
   }
 

@@ -146,7 +146,8 @@ function print(root: Node, notation: Notation): string {
 
   function printScale([s, a]: readonly [Node, Node]): Printed {
     const [factor, matrix] = [textOf(s), textOf(a)];
-    const isAssociative = notation.isFlat && (a.primitive === 'matmul' || a.primitive === 'scale');
+    const isProduct = a.primitive === 'matmul' || a.primitive === 'scale' || a.primitive === 'kron';
+    const isAssociative = notation.isFlat && isProduct;
     if (s.primitive === 'constant' && factor.negativeOf !== undefined) {
       if (s.params.value === -1) return negative(matrix);
       return negative(product(factor.negativeOf, matrix, isAssociative));

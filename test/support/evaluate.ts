@@ -28,15 +28,18 @@ export function elementAt({ rows, cols, data }: Matrix, i: number, j: number): n
   return value;
 }
 
-/** The value of `root`; `inputs` holds the matrix of each input by its name. */
-export function evaluate(root: Node, inputs: Readonly<Record<string, Matrix>>): Matrix {
+/**
+ * The value of `root`; `inputs` holds the matrix of each input by its name. `round` is applied to the outcome of every
+ * operation: with Math.fround the arithmetic is float32.
+ */
+export function evaluate(
+  root: Node,
+  inputs: Readonly<Record<string, Matrix>>,
+  round: (value: number) => number = value => value,
+): Matrix {
   const values = new Map<Node, Matrix>();
   for (const node of topologicalOrder([root])) {
-    const value = evaluateNode(
-      node,
-      node.inputs.map(input => lookUp(input)),
-      inputs,
-    );
+    const value = evaluateNode(node, node.inputs.map(lookUp), inputs, round);
     assert(
       value.rows === node.shape.rows && value.cols === node.shape.cols,
       `${node.primitive} has the shape its rule says`,
@@ -56,6 +59,7 @@ function evaluateNode(
   node: Node,
   values: readonly Matrix[],
   inputs: Readonly<Record<string, Matrix>>,
+  round: (value: number) => number,
 ): Matrix {
   const { rows, cols } = node.shape;
   const [a, b] = values as readonly [Matrix, Matrix]; // as many as the primitive has inputs
@@ -66,28 +70,34 @@ function evaluateNode(
       return given;
     }
     case 'constant':
-      return matrix([[node.params.value]]);
+      return matrix([[round(node.params.value)]]);
     case 'identity':
       return tabulate(rows, cols, (i, j) => (i === j ? 1 : 0));
     case 'matmul':
-      return tabulate(rows, cols, (i, j) => sum(a.cols, k => elementAt(a, i, k) * elementAt(b, k, j)));
+      return tabulate(rows, cols, (i, j) => sum(a.cols, k => round(elementAt(a, i, k) * elementAt(b, k, j))));
     case 'add':
-      return tabulate(rows, cols, (i, j) => elementAt(a, i, j) + elementAt(b, i, j));
+      return tabulate(rows, cols, (i, j) => round(elementAt(a, i, j) + elementAt(b, i, j)));
     case 'scale':
-      return tabulate(rows, cols, (i, j) => elementAt(a, 0, 0) * elementAt(b, i, j));
+      return tabulate(rows, cols, (i, j) => round(elementAt(a, 0, 0) * elementAt(b, i, j)));
     case 'transpose':
       return tabulate(rows, cols, (i, j) => elementAt(a, j, i));
     case 'inner':
-      return matrix([[sum(a.rows, i => sum(a.cols, j => elementAt(a, i, j) * elementAt(b, i, j)))]]);
+      return matrix([[sum(a.rows, i => sum(a.cols, j => round(elementAt(a, i, j) * elementAt(b, i, j))))]]);
     case 'slice': {
       const [rowStart] = node.params.rows;
       const [colStart] = node.params.cols;
       return tabulate(rows, cols, (i, j) => elementAt(a, rowStart + i, colStart + j));
     }
     case 'kron':
-      return tabulate(rows, cols, (i, j) => kronElement(a, b, node.params.swap, i, j));
+      return tabulate(rows, cols, (i, j) => round(kronElement(a, b, node.params.swap, i, j)));
     case 'vec':
       return tabulate(rows, cols, i => elementAt(a, i % a.rows, Math.floor(i / a.rows)));
+  }
+
+  function sum(count: number, term: (index: number) => number): number {
+    let total = 0;
+    for (let index = 0; index < count; index += 1) total = round(total + term(index));
+    return total;
   }
 }
 
@@ -95,10 +105,4 @@ function kronElement(a: Matrix, b: Matrix, swap: boolean, i: number, j: number):
   const [row, rowInside] = [Math.floor(i / b.rows), i % b.rows];
   const [col, colInside] = swap ? [j % a.cols, Math.floor(j / a.cols)] : [Math.floor(j / b.cols), j % b.cols];
   return elementAt(a, row, col) * elementAt(b, rowInside, colInside);
-}
-
-function sum(count: number, term: (index: number) => number): number {
-  let total = 0;
-  for (let index = 0; index < count; index += 1) total += term(index);
-  return total;
 }
