@@ -42,7 +42,7 @@ async function multiply(client: DemoClient, terminal: Terminal, aId: string, hId
   const seconds = job.timings?.computeSeconds ?? 0;
   const flops = Number(job.progress.flopsTotal);
   terminal.line(
-    `${(flops / 1e9).toFixed(1)} GFLOP in ${job.progress.blocksTotal} blocks, kernel ${job.kernel}`,
+    `${(flops / 1e9).toFixed(1)} GFLOP in ${count(job.progress.blocksTotal, 'block')}, kernel ${job.kernel}`,
   );
   terminal.line(`computed in ${seconds.toFixed(2)} s: ${(flops / 1e9 / seconds).toFixed(1)} GFLOP/s`);
   return job;
@@ -139,6 +139,10 @@ function encodeNpy(shape: readonly number[], data: Float64Array): Uint8Array<Arr
   file.set(Buffer.from(`${description.padEnd(headerBytes - 11)}\n`), 10);
   file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), headerBytes);
   return file;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 function megabytes(data: Float64Array): string {

@@ -69,13 +69,14 @@ export async function runSmall(client: DemoClient, terminal: Terminal): Promise<
   if (verification !== null) {
     const { method, maxError, bound } = verification;
     terminal.line(`verified by ${method}: error ${maxError}, bound ${bound.toExponential(1)}`);
-    terminal.line();
   }
 
+  terminal.line();
   terminal.matrix('G', G);
   const vjp = await client.compute<Rows>({ operation: 'vjp', expression, operands, cotangent: { data: G } });
   report(terminal, "vjp: dF*(G) = A'·G", vjp.result, EXPECTED.vjp);
 
+  terminal.line();
   const shaped = { ...operands, W: { shape: [2, 2] } };
   const whole = await client.compute<Rows>({ operation: 'jacobian', expression, operands: shaped });
   report(terminal, 'jacobian for a 2×2 W', whole.result, EXPECTED.jacobian);
@@ -87,5 +88,4 @@ function report(terminal: Terminal, name: string, result: Rows, expected: Rows):
   }
   terminal.matrix(name, result);
   terminal.line(terminal.good('exactly right'));
-  terminal.line();
 }
