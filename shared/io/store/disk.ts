@@ -11,6 +11,9 @@ export type DiskFile = Awaited<ReturnType<Disk['open']>>;
 
 export const disk: Disk = fs;
 
+/** Bytes of one read or write call: Linux and Node stop at 2 GiB, and more is no faster. */
+export const CALL_BYTES_MAX = 1024 ** 3;
+
 /** The system's name of a failure, as `ENOENT`. */
 export function systemCode(error: unknown): string | undefined {
   const code = (error as NodeJS.ErrnoException | null | undefined)?.code;

@@ -1,6 +1,6 @@
 // An object open for reading. The file descriptor keeps the bytes alive through a replacement or a deletion.
 
-import { type DiskFile, translated } from './disk.ts';
+import { CALL_BYTES_MAX, type DiskFile, translated } from './disk.ts';
 import type { StoredObject } from './store.ts';
 
 export class StoredFile implements StoredObject {
@@ -25,7 +25,8 @@ export class StoredFile implements StoredObject {
     return translated('read an object', async () => {
       let done = 0;
       while (done < target.byteLength) {
-        const { bytesRead } = await this.#file.read(target, done, target.byteLength - done, position + done);
+        const length = Math.min(target.byteLength - done, CALL_BYTES_MAX);
+        const { bytesRead } = await this.#file.read(target, done, length, position + done);
         if (bytesRead === 0) break;
         done += bytesRead;
       }
