@@ -22,7 +22,7 @@ export function analyseSums(outputs: readonly Node[]): Sums {
   const order = topologicalOrder(outputs);
   const uses = countUses(order, outputs);
 
-  function summandsOf(root: Node): Summand[] {
+  function summandsOf(root: Node): readonly Summand[] {
     const summands: Summand[] = [];
     const pending = [{ node: root, coefficient: 1 }];
     for (let top = pending.pop(); top !== undefined; top = pending.pop()) {
@@ -36,7 +36,7 @@ export function analyseSums(outputs: readonly Node[]): Sums {
         summands.push({ node, coefficient, opened: opened && isStep(node) });
       }
     }
-    return summands;
+    return keepProvable(summands);
   }
 
   const demanded = new Set(outputs);
@@ -46,6 +46,13 @@ export function analyseSums(outputs: readonly Node[]): Sums {
     for (const operand of read) demanded.add(operand);
   }
   return { summandsOf, demanded: order.filter(node => demanded.has(node)) };
+}
+
+/** Freivalds' test knows products and matrices: where a sum has structure too, its products are steps of their own. */
+function keepProvable(summands: readonly Summand[]): readonly Summand[] {
+  const hasStructure = summands.some(({ node, opened }) => opened && structureOf(node) !== undefined);
+  if (!hasStructure) return summands;
+  return summands.map(summand => (summand.node.primitive === 'matmul' ? { ...summand, opened: false } : summand));
 }
 
 /** The Kronecker product, identity or vec'd structure that a step writes column by column, sliced or not. */
