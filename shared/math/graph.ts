@@ -59,8 +59,12 @@ function intern<P extends PrimitiveName>(
   return node;
 }
 
+/** What a primitive without params has; most nodes do. */
+const NO_PARAMS = {};
+
 /** JSON, in which −0 would read 0. */
 function encodeParams(params: object): string {
+  if (params === NO_PARAMS) return '';
   return JSON.stringify(params, (_key, value: unknown) => (Object.is(value, -0) ? '-0' : value));
 }
 
@@ -73,22 +77,22 @@ export const build = {
   /** The identity matrix. */
   identity: (size: number): Node => intern('identity', [], { size }),
   /** A·B */
-  matmul: (a: Node, b: Node): Node => intern('matmul', [a, b], {}),
+  matmul: (a: Node, b: Node): Node => intern('matmul', [a, b], NO_PARAMS),
   /** A + B, of one shape. */
-  add: (a: Node, b: Node): Node => intern('add', [a, b], {}),
+  add: (a: Node, b: Node): Node => intern('add', [a, b], NO_PARAMS),
   /** s·A, with s 1×1. */
-  scale: (s: Node, a: Node): Node => intern('scale', [s, a], {}),
+  scale: (s: Node, a: Node): Node => intern('scale', [s, a], NO_PARAMS),
   /** −A */
   negate: (a: Node): Node => build.scale(build.constant(-1), a),
   /** Aᵀ */
-  transpose: (a: Node): Node => intern('transpose', [a], {}),
+  transpose: (a: Node): Node => intern('transpose', [a], NO_PARAMS),
   /** ⟨A, B⟩ = tr(AᵀB), 1×1. */
-  inner: (a: Node, b: Node): Node => intern('inner', [a, b], {}),
+  inner: (a: Node, b: Node): Node => intern('inner', [a, b], NO_PARAMS),
   slice: (a: Node, { rows, cols }: Region): Node => intern('slice', [a], { rows, cols }),
   /** Left ⊗ Right; with `swap`, that times the commutation matrix: vec(H) ↦ vec(Right·Hᵀ·Leftᵀ). */
   kron: (left: Node, right: Node, swap = false): Node => intern('kron', [left, right], { swap }),
   /** The columns of A, stacked into one. */
-  vec: (a: Node): Node => intern('vec', [a], {}),
+  vec: (a: Node): Node => intern('vec', [a], NO_PARAMS),
 };
 
 export type Builder = typeof build;

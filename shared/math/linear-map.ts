@@ -27,93 +27,120 @@ export interface LinearMap {
   readonly terms: readonly Term[];
 }
 
-/** The normal form of `differential`, a graph that is linear in the node `direction`. */
+/** What stands around a node of the differential on the way to the direction; at the direction, a term. */
+interface Visit {
+  readonly node: Node;
+  readonly around: Term;
+}
+
+const NOTHING_AROUND: Term = {
+  coefficient: 1,
+  scalars: [],
+  left: undefined,
+  transposed: false,
+  right: undefined,
+  outer: undefined,
+};
+
+/**
+ * The normal form of `differential`, a graph that is linear in the node `direction`: one term for each path from
+ * the one to the other, in the order of the text. An expression has no more of them than occurrences of W.
+ */
 export function linearMap(differential: Node, direction: Node): LinearMap {
-  const identity: Term = {
-    coefficient: 1,
-    scalars: [],
-    left: undefined,
-    transposed: false,
-    right: undefined,
-    outer: undefined,
-  };
-  const termsOf = new Map<Node, readonly Term[]>([[direction, [identity]]]);
-  for (const node of topologicalOrder([differential])) {
-    if (node === direction || !node.inputs.some(input => termsOf.has(input))) continue;
-    termsOf.set(node, mergeTerms(expand(node, termsOf), isScalar(direction.shape)));
+  const dependent = dependents(differential, direction);
+  const terms: Term[] = [];
+  const pending: Visit[] = [{ node: differential, around: NOTHING_AROUND }];
+  for (let visit = pending.pop(); visit !== undefined; visit = pending.pop()) {
+    if (visit.node === direction) terms.push(visit.around);
+    else pending.push(...descend(visit, dependent).reverse());
   }
   return {
     domain: direction.shape,
     codomain: differential.shape,
-    terms: termsOf.get(differential) ?? [],
+    terms: mergeTerms(terms, isScalar(direction.shape)),
   };
 }
 
-/** The terms of a node from those of its inputs; an input without terms does not depend on the direction. */
-function expand(node: Node, termsOf: ReadonlyMap<Node, readonly Term[]>): readonly Term[] {
+function dependents(root: Node, source: Node): ReadonlySet<Node> {
+  const dependent = new Set([source]);
+  for (const node of topologicalOrder([root])) {
+    if (node.inputs.some(input => dependent.has(input))) dependent.add(node);
+  }
+  return dependent;
+}
+
+/** The inputs of a node that depend on the direction, each with what then stands around it. */
+function descend({ node, around }: Visit, dependent: ReadonlySet<Node>): Visit[] {
   switch (node.primitive) {
     case 'add':
-      return node.inputs.flatMap(input => termsOf.get(input) ?? []);
+      return node.inputs.filter(input => dependent.has(input)).map(input => ({ node: input, around }));
     case 'transpose':
-      return (termsOf.get(node.inputs[0]) ?? []).map(transposeTerm);
+      return [{ node: node.inputs[0], around: { ...around, transposed: !around.transposed } }];
     case 'matmul': {
       const [a, b] = node.inputs;
-      const throughLeft = termsOf.get(a);
-      const throughRight = termsOf.get(b);
-      assert(throughLeft === undefined || throughRight === undefined, 'the map is linear in the direction');
-      return (
-        throughLeft?.map(term => multiplyRight(term, b)) ??
-        throughRight?.map(term => multiplyLeft(a, term)) ??
-        []
-      );
+      assertOneSided(a, b, dependent);
+      return [
+        dependent.has(a)
+          ? { node: a, around: withRight(around, b) }
+          : { node: b, around: withLeft(around, a) },
+      ];
     }
     case 'scale': {
       const [s, a] = node.inputs;
-      const throughScalar = termsOf.get(s);
-      const throughMatrix = termsOf.get(a);
-      assert(
-        throughScalar === undefined || throughMatrix === undefined,
-        'the map is linear in the direction',
-      );
-      return (
-        throughScalar?.map(term => spread(term, a)) ?? throughMatrix?.map(term => scaleTerm(s, term)) ?? []
-      );
+      assertOneSided(s, a, dependent);
+      return [
+        dependent.has(s)
+          ? { node: s, around: withOuter(around, a) }
+          : { node: a, around: withScalar(around, s) },
+      ];
     }
     default:
       throw new AssertionError(`the normal form has no place for ${node.primitive}`);
   }
 }
 
-function multiplyLeft(a: Node, term: Term): Term {
-  if (term.outer !== undefined) return { ...term, outer: build.matmul(a, term.outer) };
-  return { ...term, left: term.left === undefined ? a : build.matmul(a, term.left) };
+function assertOneSided(a: Node, b: Node, dependent: ReadonlySet<Node>): void {
+  assert(!(dependent.has(a) && dependent.has(b)), 'the map is linear in the direction');
 }
 
-function multiplyRight(term: Term, b: Node): Term {
-  if (term.outer !== undefined) return { ...term, outer: build.matmul(term.outer, b) };
-  return { ...term, right: term.right === undefined ? b : build.matmul(term.right, b) };
+/** L·(A·X)·R = (L·A)·X·R, and L·(A·X)ᵀ·R = L·Xᵀ·(Aᵀ·R). */
+function withLeft(around: Term, a: Node): Term {
+  return around.transposed
+    ? { ...around, right: prepend(build.transpose(a), around.right) }
+    : { ...around, left: append(around.left, a) };
 }
 
-function transposeTerm(term: Term): Term {
-  if (term.outer !== undefined) return { ...term, outer: build.transpose(term.outer) };
-  return {
-    ...term,
-    left: transposeFactor(term.right),
-    transposed: !term.transposed,
-    right: transposeFactor(term.left),
-  };
+/** L·(X·B)·R = L·X·(B·R), and L·(X·B)ᵀ·R = (L·Bᵀ)·Xᵀ·R. */
+function withRight(around: Term, b: Node): Term {
+  return around.transposed
+    ? { ...around, left: append(around.left, build.transpose(b)) }
+    : { ...around, right: prepend(b, around.right) };
 }
 
-function scaleTerm(s: Node, term: Term): Term {
+function withScalar(around: Term, s: Node): Term {
   const coefficient =
-    s.primitive === 'constant' ? foldCoefficients(s.params.value, term.coefficient) : undefined;
-  return coefficient === undefined ? { ...term, scalars: [...term.scalars, s] } : { ...term, coefficient };
+    s.primitive === 'constant' ? foldCoefficients(s.params.value, around.coefficient) : undefined;
+  return coefficient === undefined
+    ? { ...around, scalars: [...around.scalars, s] }
+    : { ...around, coefficient };
 }
 
-/** (the 1×1 term)·m */
-function spread(term: Term, m: Node): Term {
-  if (term.outer === undefined) return { ...term, outer: m };
-  return { ...term, scalars: [...term.scalars, term.outer], outer: m };
+/** L·(x·M)·R = x·(L·M·R) for a 1×1 x: what stood around is spread by x now, or is one more 1×1 factor. */
+function withOuter(around: Term, m: Node): Term {
+  const middle = append(around.left, around.transposed ? build.transpose(m) : m);
+  const spread = around.right === undefined ? middle : build.matmul(middle, around.right);
+  const bare = { ...around, left: undefined, transposed: false, right: undefined };
+  return around.outer === undefined
+    ? { ...bare, outer: spread }
+    : { ...bare, scalars: [...around.scalars, spread] };
+}
+
+function prepend(a: Node, factor: Node | undefined): Node {
+  return factor === undefined ? a : build.matmul(a, factor);
+}
+
+function append(factor: Node | undefined, b: Node): Node {
+  return factor === undefined ? b : build.matmul(factor, b);
 }
 
 /**
