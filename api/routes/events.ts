@@ -21,8 +21,8 @@ export function eventRoutes(deps: EventDeps, heartbeatSeconds = HEARTBEAT_SECOND
       path: '/v1/jobs/{jobId}/events',
       async handle(request, response) {
         const job = await findJob(deps.jobs, request.tenant, pathParameter(request, 'jobId'));
-        const contentType = negotiate(request, response, ['text/event-stream']);
-        response.set('Content-Type', contentType);
+        // Set by Express, it would name a charset; event streams are UTF-8 and nothing else.
+        response.setHeader('Content-Type', negotiate(request, response, ['text/event-stream']));
         // Neither stored nor rewritten (compressed) on the way; and nginx shall not collect it.
         response.set({ 'Cache-Control': 'no-store, no-transform', 'X-Accel-Buffering': 'no' });
         if (request.method === 'HEAD') return void response.end();
