@@ -16,7 +16,7 @@ const LOG_LINES_SHOWN = 20;
 /** Settings of a real installation that a demo must not touch. */
 const NOT_FOR_DEMO = ['FRECHET_STORE', 'FRECHET_HOST', 'FRECHET_API_KEYS_FILE', 'FRECHET_ALLOW_ANONYMOUS'];
 
-async function demo(releasers: Releasers): Promise<void> {
+async function demo(releasers: Releasers, signal: AbortSignal): Promise<void> {
   const terminal = createTerminal(process.stdout);
   const dataDir = await mkdtemp(join(tmpdir(), 'frechet-demo-'));
   releasers.push('the data folder', () => rm(dataDir, { recursive: true, force: true }));
@@ -28,15 +28,16 @@ async function demo(releasers: Releasers): Promise<void> {
       env: demoEnvironment(),
       ports: 'free',
       output: log.fd,
+      signal,
       log: terminal.line,
     });
     releasers.push('the services', services.stop);
     terminal.line(`the API listens on ${services.url}`);
-    const client = createClient(services.url);
+    const client = createClient(services.url, signal);
     await runSmall(client, terminal);
     await runLarge(client, terminal);
   } catch (error) {
-    showLog(await readFile(join(dataDir, 'log'), 'utf8'));
+    if (!signal.aborted) showLog(await readFile(join(dataDir, 'log'), 'utf8'));
     throw error;
   }
 }
@@ -52,14 +53,14 @@ function showLog(text: string): void {
 
 async function main(): Promise<number> {
   const releasers = createReleasers();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void releasers.release().finally(() => process.exit(1)));
-  }
+  const stopping = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stopping.abort());
   try {
-    await demo(releasers);
+    await demo(releasers, stopping.signal);
     return 0;
   } catch (error) {
-    console.error(`frechet: the demo failed: ${(error as Error).message}`);
+    const reason = stopping.signal.aborted ? 'it was interrupted' : (error as Error).message;
+    console.error(`frechet: the demo failed: ${reason}`);
     return 1;
   } finally {
     await releasers.release();
@@ -68,7 +69,7 @@ async function main(): Promise<number> {
 
 main().then(
   code => process.exit(code),
-  error => {
+  (error: Error) => {
     console.error(`frechet: ${error.message}`);
     process.exit(1);
   },

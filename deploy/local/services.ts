@@ -22,6 +22,8 @@ export interface ServicesOptions {
   readonly workers?: number;
   /** Where the roles' logs go: our own standard error, or an open file. */
   readonly output: 'inherit' | number;
+  /** Gives up starting. */
+  readonly signal?: AbortSignal;
   readonly log: (line: string) => void;
 }
 
@@ -38,7 +40,11 @@ export interface RunningServices {
 
 type Settings = Config<'drainSeconds' | 'gatewayAdminPort' | 'redisUrl'>;
 
-/** Starts everything, and resolves when everything is ready. Where a part fails, the others are stopped again. */
+/**
+ * Starts everything, and resolves when everything is ready. Where a part fails, the others are stopped again.
+ *
+ * @throws unavailable; AbortError where `signal` says so; ConfigError
+ */
 export async function startServices(options: ServicesOptions): Promise<RunningServices> {
   const settings = readConfig(options.env, ['drainSeconds', 'gatewayAdminPort', 'redisUrl']);
   const dataDir = resolve(options.dataDir);
@@ -51,6 +57,7 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
       log: options.log,
     });
     releasers.push('Redis', redis.stop);
+    options.signal?.throwIfAborted();
     const roles: Role[] = [];
     releasers.push('the roles', async () => {
       await Promise.all(roles.map(role => role.stop()));
@@ -75,6 +82,7 @@ function describeRole(options: ServicesOptions, settings: Settings, index: numbe
     module: join(REPOSITORY_ROOT, 'dist', index === 0 ? 'api/main.js' : 'workers/main.js'),
     output: options.output,
     graceMs: (settings.drainSeconds + STOP_MARGIN_SECONDS) * 1000,
+    signal: options.signal,
     log: options.log,
     env: (first: ReadyMessage | undefined): NodeJS.ProcessEnv => ({
       ...options.env,

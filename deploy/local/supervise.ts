@@ -31,6 +31,8 @@ export interface RoleOptions {
   readonly output: 'inherit' | number;
   /** What it may take from SIGTERM to its end before it is killed. */
   readonly graceMs: number;
+  /** Gives up waiting for the first start. */
+  readonly signal?: AbortSignal | undefined;
   readonly log: (line: string) => void;
 }
 
@@ -52,7 +54,7 @@ interface Running {
 /**
  * Resolves when the role is ready for the first time.
  *
- * @throws unavailable where it ends before; later deaths are mended, and logged
+ * @throws unavailable where it ends before, AbortError where `signal` says so; later deaths are mended, and logged
  */
 export async function superviseRole(options: RoleOptions): Promise<Role> {
   const stopping = new AbortController();
@@ -104,8 +106,9 @@ function launch(options: RoleOptions, first: ReadyMessage | undefined): Running 
   return { child, ended, startedAt: Date.now() };
 }
 
-async function untilReady({ child, ended }: Running, { name }: RoleOptions): Promise<ReadyMessage> {
-  const late = new AbortController();
+async function untilReady({ child, ended }: Running, { name, signal }: RoleOptions): Promise<ReadyMessage> {
+  const decided = new AbortController();
+  const timer = signal === undefined ? decided.signal : AbortSignal.any([decided.signal, signal]);
   const ready = new Promise<ReadyMessage>(resolve => {
     child.on('message', message => {
       if (isReady(message)) resolve(message);
@@ -113,14 +116,14 @@ async function untilReady({ child, ended }: Running, { name }: RoleOptions): Pro
   });
   const failures = [
     ended.then(how => `the ${name} ended while starting (${how}); its log says why`),
-    sleep(READY_MS_MAX, `the ${name} was not ready in ${READY_MS_MAX / 1000} s`, { signal: late.signal }),
+    sleep(READY_MS_MAX, `the ${name} was not ready in ${READY_MS_MAX / 1000} s`, { signal: timer }),
   ];
   try {
     const winner = await Promise.race([ready, ...failures]);
     if (typeof winner === 'string') throw new FrechetError('unavailable', winner);
     return winner;
   } finally {
-    late.abort();
+    decided.abort();
     failures[1]?.catch(() => {}); // the aborted timer rejects, and nobody waits for it any more
   }
 }

@@ -1,5 +1,6 @@
 // `npm start`: Frechet on this machine until SIGTERM or SIGINT.
 
+import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { readConfig } from '../../shared/io/config.ts';
 import { type RunningServices, startServices } from './services.ts';
@@ -36,23 +37,22 @@ Try the derivative of A*W in the direction H, which is A*H (Ctrl-C stops everyth
 }
 
 /**
- * Resolves at the first signal that asks us to stop; a later one does not wait for anything. One that comes at once is
- * the same wish: on Ctrl-C the terminal signals us, and so does npm.
+ * Aborts at the first signal that asks us to stop; a later one does not wait for anything. One that comes at once is the
+ * same wish: on Ctrl-C the terminal signals us, and so does npm.
  */
-function untilAskedToStop(): Promise<NodeJS.Signals> {
-  return new Promise(resolve => {
-    let askedAt: number | undefined;
-    const onSignal = (signal: NodeJS.Signals) => {
-      if (askedAt !== undefined && performance.now() - askedAt > SAME_WISH_MS) process.exit(1);
-      askedAt ??= performance.now();
-      resolve(signal);
-    };
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
-  });
+function abortOnSignals(stopping: AbortController): void {
+  let askedAt = Number.POSITIVE_INFINITY;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (performance.now() - askedAt > SAME_WISH_MS) process.exit(1);
+    if (stopping.signal.aborted) return;
+    askedAt = performance.now();
+    say(`${signal}: finishing what runs`);
+    stopping.abort();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
 }
 
-async function main(): Promise<void> {
-  const stopSignal = untilAskedToStop();
+async function up(signal: AbortSignal): Promise<void> {
   const config = readConfig(process.env, ['dataDir', 'apiKeysFile']);
   const dataDir = resolve(config.dataDir);
   const services = await startServices({
@@ -60,16 +60,30 @@ async function main(): Promise<void> {
     env: process.env,
     ports: 'configured',
     output: 'inherit',
+    signal,
     log: say,
   });
   console.log(welcome(services, dataDir, config.apiKeysFile !== undefined));
-  say(`${await stopSignal}: finishing what runs`);
+  if (!signal.aborted) await once(signal, 'abort');
   await services.stop();
-  say('stopped');
-  process.exit(0);
 }
 
-main().catch((error: Error) => {
-  console.error(`frechet: ${error.message}`);
-  process.exit(1);
-});
+async function main(): Promise<void> {
+  const stopping = new AbortController();
+  abortOnSignals(stopping);
+  try {
+    await up(stopping.signal);
+  } catch (error) {
+    // Asked to stop while starting: what had started has been stopped, as asked.
+    if ((error as Error).name !== 'AbortError') throw error;
+  }
+  say('stopped');
+}
+
+main().then(
+  () => process.exit(0),
+  (error: Error) => {
+    console.error(`frechet: ${error.message}`);
+    process.exit(1);
+  },
+);

@@ -49,11 +49,14 @@ export interface Check {
 
 export type DemoClient = ReturnType<typeof createClient>;
 
-/** @param url of the API, without a slash at the end */
-export function createClient(url: string) {
+/**
+ * @param url of the API, without a slash at the end
+ * @param signal breaks off every request
+ */
+export function createClient(url: string, signal: AbortSignal) {
   /** @throws what the service says is wrong */
   async function request(path: string, init: RequestInit = {}): Promise<Response> {
-    const response = await fetch(`${url}${path}`, init);
+    const response = await fetch(`${url}${path}`, { ...init, signal });
     if (response.ok) return response;
     const problem = await response.text();
     throw new Error(`${init.method ?? 'GET'} ${path} answered ${response.status}: ${problem}`);

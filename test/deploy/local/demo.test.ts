@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -28,5 +30,19 @@ test('a demo that fails says so, shows the log, ends with 1 and leaves nothing',
   assert.equal(code, 1);
   assert.match(output, /the demo failed/);
   assert.match(output, /FRECHET_KERNEL is "abacus"/);
+  assert.deepEqual(await readdir(folder), []);
+});
+
+test('an interrupted demo ends with 1 and leaves nothing', async context => {
+  const folder = await temporaryFolder(context);
+  const child = spawn(process.execPath, [DEMO], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { PATH: process.env.PATH, TMPDIR: folder },
+  });
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (text.includes('uploaded A')) child.kill('SIGINT');
+  });
+  const [code] = await once(child, 'close');
+  assert.equal(code, 1);
   assert.deepEqual(await readdir(folder), []);
 });

@@ -8,6 +8,7 @@ import { pingRedis } from '../../../deploy/local/redis-process.ts';
 import { REPOSITORY_ROOT } from '../../../deploy/local/root.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 
+const UP = join(REPOSITORY_ROOT, 'dist/deploy/local/up.js');
 const WELCOME_MS_MAX = 60_000;
 
 interface Up {
@@ -98,15 +99,38 @@ test('Ctrl-C, which reaches npm and all below it at once, ends everything in ord
 });
 
 test('killed without warning, it leaves nothing running', async context => {
-  const up = await start(context, process.execPath, join(REPOSITORY_ROOT, 'dist/deploy/local/up.js'));
+  const up = await start(context, process.execPath, UP);
   await assertServing(up);
   up.child.kill('SIGKILL');
   await exitCode(up);
   await assertGone(up, 20_000);
 });
 
+test('asked to stop while it starts, it stops what had started, with exit code 0', async context => {
+  const dataDir = await temporaryFolder(context);
+  const child = spawn(process.execPath, [UP], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env.PATH,
+      FRECHET_DATA_DIR: dataDir,
+      FRECHET_PORT: '0',
+      FRECHET_ADMIN_PORT: '0',
+      FRECHET_LOG_LEVEL: 'silent',
+    },
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+    if (text.includes('Redis')) child.kill('SIGTERM');
+  });
+  const [code] = await once(child, 'close');
+  assert.equal(code, 0, output);
+  assert.doesNotMatch(output, /Frechet is up/);
+  assert.equal(await pingRedis({ socket: join(dataDir, 'redis', 'redis.sock') }), 'absent');
+});
+
 test('a setting that makes no sense is named, and nothing starts', async () => {
-  const child = spawn(process.execPath, [join(REPOSITORY_ROOT, 'dist/deploy/local/up.js')], {
+  const child = spawn(process.execPath, [UP], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env.PATH, FRECHET_ADMIN_PORT: 'eighty' },
   });
