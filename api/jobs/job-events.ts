@@ -12,9 +12,9 @@ export type JobEvents = ReturnType<typeof createJobEvents>;
 
 /** `dispatch` is given every live event that reaches this process (`subscribeLive`). */
 export function createJobEvents(jobs: JobStore) {
-  const watchers = new Map<string, Set<Doorbell>>();
+  const watchers = new Map<string, Set<Pick<Doorbell, 'ring'>>>();
 
-  function watch(jobId: string, doorbell: Doorbell): () => void {
+  function watch(jobId: string, doorbell: Pick<Doorbell, 'ring'>): () => void {
     const ofJob = watchers.get(jobId) ?? new Set();
     watchers.set(jobId, ofJob.add(doorbell));
     return () => {
@@ -38,7 +38,7 @@ export function createJobEvents(jobs: JobStore) {
       const deadline = performance.now() + ms;
       try {
         for (;;) {
-          if ((await jobs.readOutcome(tenant, jobId)) !== undefined) return true;
+          if (await jobs.hasOutcome(tenant, jobId)) return true;
           const rest = deadline - performance.now();
           if (rest <= 0 || signal.aborted) return false;
           await doorbell.wait(Math.min(rest, LOOK_AGAIN_MS), signal);

@@ -51,8 +51,9 @@ async function storeArrays(
 }
 
 async function storeSpec({ openJobs, jobs }: SubmitDeps, { spec }: PreparedJob): Promise<void> {
-  const [, created] = await Promise.all([openJobs.add(spec.tenant, spec.id), jobs.createSpec(spec)]);
-  assert(created, 'a job id is never given twice');
+  // The marker first: a spec without one would be a job that nobody ever looks after.
+  await openJobs.add(spec.tenant, spec.id);
+  assert(await jobs.createSpec(spec), 'a job id is never given twice');
 }
 
 async function enqueue({ live, queue, log }: SubmitDeps, { spec, plan }: PreparedJob): Promise<void> {
