@@ -18,7 +18,7 @@ import { vjp } from './vjp.ts';
 /** The t of F(W + tH): 0.01·2⁻ⁱ, i = 0…5. */
 export const CHECK_STEPS: readonly number[] = [0, 1, 2, 3, 4, 5].map(i => 0.01 * 2 ** -i);
 
-/** What the remainder of a differentiable F shrinks by when t is halved is t², so its rate is 2, or almost. */
+/** The remainder of a twice differentiable F is O(t²), so its rate is 2 but for what t³ adds. */
 export const CHECK_RATE_MIN = 1.9;
 
 // A remainder tells a rate only where rounding cannot have moved it much: with errors of at most a 64th of both
@@ -161,7 +161,7 @@ function normBound(input: InputNode, squared: number, dtype: Dtype): number {
 function remainderBound(residual: Node, error: number, dtype: Dtype): number {
   const { rows, cols } = residual.shape;
   const gamma = roundingConstant(rows + cols, DTYPES[dtype].unitRoundoff);
-  return Math.sqrt(error ** 2 * (1 + gamma) + underflowOf(residual, dtype));
+  return Math.hypot(error * Math.sqrt(1 + gamma), Math.sqrt(underflowOf(residual, dtype)));
 }
 
 /** What underflow can take from or add to a sum of squares. */

@@ -49,7 +49,9 @@ const NOTHING_AROUND: Term = {
 export function linearMap(differential: Node, direction: Node): LinearMap {
   const dependent = dependents(differential, direction);
   const terms: Term[] = [];
-  const pending: Visit[] = [{ node: differential, around: NOTHING_AROUND }];
+  const pending: Visit[] = dependent.has(differential)
+    ? [{ node: differential, around: NOTHING_AROUND }]
+    : [];
   for (let visit = pending.pop(); visit !== undefined; visit = pending.pop()) {
     if (visit.node === direction) terms.push(visit.around);
     else pending.push(...descend(visit, dependent).reverse());
@@ -144,8 +146,8 @@ function append(factor: Node | undefined, b: Node): Node {
 }
 
 /**
- * Terms with equal factors become one. Only where coefficients have one sign: W − W keeps both terms, so that an
- * infinite W gives NaN and not zero.
+ * Terms with equal factors become one, where their coefficients have one sign: 2W − W and 2W + 0·W keep both terms,
+ * for they are NaN where W is infinite, and W is not.
  */
 function mergeTerms(terms: readonly Term[], domainIsScalar: boolean): Term[] {
   const merged: Term[] = [];
@@ -160,7 +162,7 @@ function mergeTerms(terms: readonly Term[], domainIsScalar: boolean): Term[] {
   return merged;
 }
 
-/** Finds terms by their factors. Nodes are hash-consed, so a number for each node makes a key. */
+/** Finds terms by factors and sign. Nodes are hash-consed, so a number for each node makes a key. */
 class FactorIndex {
   readonly #numbers = new Map<Node | undefined, number>();
   readonly #places = new Map<string, number>();
@@ -168,7 +170,7 @@ class FactorIndex {
   /** The place where a term with these factors and this sign is; `next`, and remembered, if there is none. */
   placeOf(term: Term, next: number): number {
     const factors = [term.left, term.right, term.outer, ...term.scalars].map(node => this.#numberOf(node));
-    const key = `${term.coefficient < 0} ${term.transposed} ${factors.join(' ')}`;
+    const key = `${Math.sign(term.coefficient)} ${term.transposed} ${factors.join(' ')}`;
     const place = this.#places.get(key) ?? next;
     this.#places.set(key, place);
     return place;
