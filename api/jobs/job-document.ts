@@ -64,7 +64,7 @@ interface TimingsDocument {
 export interface JobFacts {
   readonly outcome: Outcome | undefined;
   readonly progress: JobProgress | undefined;
-  /** Blocks found in the store. */
+  /** Blocks found in the store; of a job that succeeded it says nothing. */
   readonly blocksDone: number;
 }
 

@@ -15,6 +15,8 @@ type ListDeps = ReadDeps & Pick<GatewayDeps, 'openJobs'>;
 
 /** A filter that matches rarely may not make one request read the whole store: a page may be short, even empty. */
 const JOBS_SCANNED_MAX = 2_000;
+/** Jobs read side by side: they are different objects, and reading is waiting. */
+const JOBS_AT_ONCE = 16;
 
 export interface JobQuery {
   readonly state?: JobState | undefined;
@@ -32,14 +34,28 @@ export async function listJobs(deps: ListDeps, tenant: string, query: JobQuery):
   const data: JobDocument[] = [];
   let scanned = 0;
   let last: string | null = null;
-  for await (const jobId of candidates(deps, tenant, query)) {
-    if (data.length === query.limit || scanned === JOBS_SCANNED_MAX) return { data, nextCursor: last };
-    const document = await matching(deps, tenant, jobId, query);
-    if (document !== undefined) data.push(document);
-    scanned += 1;
-    last = jobId;
+  const batchSize = Math.min(query.limit, JOBS_AT_ONCE);
+  for await (const jobIds of inBatches(candidates(deps, tenant, query), batchSize)) {
+    const documents = await Promise.all(jobIds.map(jobId => matching(deps, tenant, jobId, query)));
+    for (const [index, document] of documents.entries()) {
+      if (data.length === query.limit || scanned === JOBS_SCANNED_MAX) return { data, nextCursor: last };
+      if (document !== undefined) data.push(document);
+      scanned += 1;
+      last = jobIds[index] ?? null;
+    }
   }
   return { data, nextCursor: null };
+}
+
+async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
 }
 
 /** Unfinished jobs have an index of their own. */

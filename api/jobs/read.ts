@@ -19,9 +19,12 @@ export async function readFacts(
   deps: ReadDeps,
   { tenant, id }: { readonly tenant: string; readonly id: string },
 ): Promise<JobFacts> {
-  // The outcome is read last: it is never older than the blocks that were counted.
+  const known = await deps.jobs.readOutcome(tenant, id);
+  // A result has all its blocks; nobody need count them.
+  if (known?.state === 'succeeded') return { outcome: known, progress: undefined, blocksDone: 0 };
   const [blocks, progress] = await Promise.all([deps.jobs.listBlocks(tenant, id), liveProgress(deps, id)]);
-  const outcome = await deps.jobs.readOutcome(tenant, id);
+  // A job that ends while its blocks are counted leaves Redis and would look queued: so look for an outcome again.
+  const outcome = known ?? (await deps.jobs.readOutcome(tenant, id));
   return { outcome, progress, blocksDone: blocks.length };
 }
 

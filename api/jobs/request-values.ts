@@ -12,7 +12,7 @@ import { jsonPointer } from '../../shared/job/schema-faults.ts';
 import type { ArrayReference, JobRequest } from '../../shared/job/spec.ts';
 
 /** Where values come from besides the request itself. */
-export interface ValueOrigins {
+interface ValueOrigins {
   readonly arrays: ArrayStore;
   readonly tenant: string;
   readonly parts: ReadonlyMap<string, StagedArray>;

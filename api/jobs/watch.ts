@@ -13,7 +13,7 @@ import { readFacts } from './read.ts';
 /** However often a worker reports, a watcher looks at most this often. */
 const LOOK_APART_MS = 100;
 
-export interface WatchedProgress extends ProgressDocument {
+interface WatchedProgress extends ProgressDocument {
   /** By the average rate so far; null before there is one. */
   readonly etaSeconds: number | null;
 }
@@ -32,7 +32,7 @@ interface Look {
 }
 
 /**
- * First the state, then every finished block once (those finished before, too), progress, and changes of state; the
+ * First the state, then changes of state, every finished block once (those finished before, too), and progress; the
  * final state is the last event. Ends without it when the signal aborts.
  */
 export async function* watchJob(
@@ -64,7 +64,7 @@ async function look(deps: WatchDeps, job: KnownJob): Promise<Look> {
   const done = Number(flopsDone(job.plan, facts));
   const seconds = (deps.clock() - Date.parse(document.startedAt ?? '')) / 1000;
   // Before a job has begun there is no rate: the date is no date, so the comparison is false.
-  const etaSeconds = done > 0 && seconds > 0 ? (seconds * (Number(job.plan.flops) - done)) / done : null;
+  const etaSeconds = done > 0 && seconds >= 0 ? (seconds * (Number(job.plan.flops) - done)) / done : null;
   // A finished job may be deleted between two looks; then nothing more will be heard of it.
   const isOver =
     facts.outcome !== undefined || (await deps.jobs.readSpec(job.spec.tenant, job.spec.id)) === undefined;
@@ -78,12 +78,14 @@ async function* changes(
   now: Look,
   blocksTold: Set<number>,
 ): AsyncGenerator<WatchEvent> {
+  const isNewState = now.document.state !== before.document.state;
+  if (isNewState && !now.isOver) yield { event: 'state', data: now.document };
   if (blocksTold.size < now.progress.blocksDone) yield* newBlocks(deps, job, blocksTold);
   const { blocksDone, flopsDone } = before.progress;
   if (now.progress.blocksDone !== blocksDone || now.progress.flopsDone !== flopsDone) {
     yield { event: 'progress', data: now.progress };
   }
-  if (now.document.state !== before.document.state) yield { event: 'state', data: now.document };
+  if (isNewState && now.isOver) yield { event: 'state', data: now.document };
 }
 
 async function* newBlocks(

@@ -27,7 +27,7 @@ export function schemaError(faults: readonly Fault[]): FrechetError {
   });
 }
 
-export function schemaFaults(error: z.ZodError): Fault[] {
+function schemaFaults(error: z.ZodError): Fault[] {
   return error.issues.slice(0, FAULTS_MAX).flatMap(faultsOf).slice(0, FAULTS_MAX);
 }
 

@@ -135,8 +135,8 @@ export async function finishBlock({ deps }: TestGateway, spec: JobSpec, index: n
     startedAt: new Date(deps.clock()).toISOString(),
     finishedAt: new Date(deps.clock()).toISOString(),
   };
-  await deps.jobs.putBlock(spec.tenant, spec.id, [data], receipt);
   await deps.live.noteStarted(spec.id, deps.clock());
+  await deps.jobs.putBlock(spec.tenant, spec.id, [data], receipt);
   await deps.live.noteBlockDone(spec.id, index, plan.blockFlops(index));
   await deps.live.publish({ type: 'block', tenant: spec.tenant, jobId: spec.id, block: index });
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { ulid } from 'ulid';
 import type { JobDocument } from '../../../api/jobs/job-document.ts';
+import { listJobs } from '../../../api/jobs/list.ts';
 import type { Page } from '../../../shared/io/array-store.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
 import { endJob, jobIn, postJson, specOf, startGateway, type TestGateway } from '../gateway.ts';
@@ -101,3 +103,19 @@ for (const query of [
     await assertProblem(await fetch(`${gateway.url}/v1/jobs?${query}`), 'query-invalid');
   });
 }
+
+test('a page ends after so many jobs, whether or not they matched', async () => {
+  const everything = Array.from({ length: 2_003 }, (_, index) => ulid(index)).reverse();
+  async function* jobIds(_tenant: string, before?: string): AsyncGenerator<string> {
+    yield* everything.filter(id => before === undefined || id < before);
+  }
+  // Half deleted, all of them: ids without a spec.
+  const jobs = Object.assign(Object.create(gateway.deps.jobs), { jobIds, readSpec: async () => undefined });
+  const first = await listJobs({ ...gateway.deps, jobs }, 'default', { limit: 10 });
+  assert.deepEqual(first, { data: [], nextCursor: everything[1_999] });
+  const second = await listJobs({ ...gateway.deps, jobs }, 'default', {
+    limit: 10,
+    cursor: everything[1_999],
+  });
+  assert.deepEqual(second, { data: [], nextCursor: null });
+});

@@ -59,7 +59,7 @@ function reader(response: Response) {
 
 const open = (jobId: string, init?: RequestInit) => fetch(`${gateway.url}/v1/jobs/${jobId}/events`, init);
 
-test('the state comes at once, then blocks, progress and states, and the final state is the last', async () => {
+test('the state comes at once, then states, blocks and progress, and the final state is the last', async () => {
   const spec = await submitted();
   const response = await open(spec.id);
   assert.equal(response.status, 200);
@@ -72,6 +72,9 @@ test('the state comes at once, then blocks, progress and states, and the final s
   assert.equal(first?.data.state, 'queued');
 
   await finishBlock(gateway, spec, 0);
+  const running = await next();
+  assert.equal(running?.event, 'state');
+  assert.equal(running?.data.state, 'running');
   const block = await next();
   assert.equal(block?.event, 'block');
   assert.deepEqual(Object.keys(block?.data ?? {}), ['index', 'rows', 'bytes', 'sha256', 'href']);
@@ -81,8 +84,6 @@ test('the state comes at once, then blocks, progress and states, and the final s
   const { etaSeconds, ...counts } = progress?.data ?? {};
   assert.deepEqual(counts, { blocksDone: 1, blocksTotal: 1, flopsDone: 4, flopsTotal: 4 });
   assert.equal(etaSeconds, 0);
-  const running = await next();
-  assert.equal(running?.data.state, 'running');
 
   await endJob(gateway, spec);
   const last = await next();
