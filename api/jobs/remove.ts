@@ -3,16 +3,17 @@
 import { FrechetError } from '../../shared/errors.ts';
 import type { GatewayDeps } from '../deps.ts';
 
-type RemoveDeps = Pick<GatewayDeps, 'jobs' | 'openJobs'>;
-
 /** @throws not-found, job-not-finished */
-export async function removeJob(deps: RemoveDeps, tenant: string, jobId: string): Promise<void> {
-  const spec = await deps.jobs.readSpec(tenant, jobId);
+export async function removeJob(
+  { jobs }: Pick<GatewayDeps, 'jobs'>,
+  tenant: string,
+  jobId: string,
+): Promise<void> {
+  const spec = await jobs.readSpec(tenant, jobId);
   if (spec === undefined) throw new FrechetError('not-found', 'there is no such job');
-  if (!(await deps.jobs.hasOutcome(tenant, jobId))) {
+  if (!(await jobs.hasOutcome(tenant, jobId))) {
     throw new FrechetError('job-not-finished', 'the job has not finished; cancel it first');
   }
-  // The marker may still be there; without its job it would only wait to be swept.
-  await deps.openJobs.remove(tenant, jobId);
-  await deps.jobs.deleteJob(tenant, jobId);
+  // An open marker that is still there stays: the reconciler removes it once Redis has heard that the job is over.
+  await jobs.deleteJob(tenant, jobId);
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { Queue } from 'bullmq';
 import { ulid } from 'ulid';
+import { removeJob } from '../../../api/jobs/remove.ts';
 import { QUEUE_NAME, type WorkReference } from '../../../shared/io/queue.ts';
 import { reconcile, startReconciler } from '../../../shared/io/reconciler.ts';
 import { connectRedis, REDIS_PREFIX } from '../../../shared/io/redis.ts';
@@ -176,4 +177,14 @@ test('a started reconciler works at once, and its stop waits for the pass under 
   const reconciler = startReconciler(gateway.deps);
   await reconciler.stop();
   assert.equal(await isKnown(spec), true);
+});
+
+test('a job that ended and was deleted while Redis was away leaves no backlog behind', async () => {
+  const spec = await forgotten(2, 2 * MINUTE_MS);
+  await gateway.deps.live.noteEnqueued(spec.id, 4n);
+  const outcome = succeededOutcome(spec, spec.createdAt, spec.createdAt);
+  await gateway.deps.jobs.putOutcome(spec.tenant, spec.id, outcome);
+  await removeJob(gateway.deps, spec.tenant, spec.id);
+  assert.deepEqual(await reconcile(gateway.deps), { enqueued: 0, closed: 1, skipped: 0 });
+  assert.deepEqual(await gateway.deps.live.load(), { queued: 0, running: 0, backlogFlops: 0 });
 });
