@@ -6,7 +6,7 @@ import type { View } from '../../shared/math/view.ts';
 import type { GemmTile, Scratch } from './kernel.ts';
 import type { Matvec } from './vectors.ts';
 
-export const SCRATCH_ALIGNMENT_BYTES = 64;
+const SCRATCH_ALIGNMENT_BYTES = 64;
 
 /** Asserts that shapes agree and that no element of the tile lies outside a memory of `memoryBytes`. */
 export function assertTile({ dtype, a, b, c }: GemmTile, memoryBytes: number): void {
@@ -28,7 +28,7 @@ export function assertMatvec({ dtype, a, x, y }: Matvec, memoryBytes: number): v
 }
 
 /** Asserts that a view's elements lie in [0, elements). Zero strides repeat an element, which reading permits. */
-export function assertView(v: View, elements: number): void {
+function assertView(v: View, elements: number): void {
   assert(isIndex(v.rows) && isIndex(v.cols), 'a view has a whole number of rows and columns');
   assert(isIndex(v.offset) && isIndex(v.rowStride) && isIndex(v.colStride), 'strides are not negative');
   if (v.rows === 0 || v.cols === 0) return;

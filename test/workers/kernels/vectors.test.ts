@@ -5,20 +5,19 @@ import { describe, test } from 'node:test';
 import { DTYPES, type Dtype, floatArray } from '../../../shared/math/dtype.ts';
 import type { View } from '../../../shared/math/view.ts';
 import { createReferenceVectors } from '../../../workers/kernels/reference/reference-vectors.ts';
+import { createVectors } from '../../../workers/kernels/source.ts';
 import type { Vectors } from '../../../workers/kernels/vectors.ts';
-import { compileWasmKernel } from '../../../workers/kernels/wasm/compile.ts';
-import { createWasmVectors } from '../../../workers/kernels/wasm/wasm-vectors.ts';
 import { fill, LAYOUT_NAMES, LAYOUTS, seededRandom } from './fixture.ts';
+import { availableSources } from './sources.ts';
 
 const BYTES = 2 ** 20;
 /** x at element 8, y at 1024, A behind both; all guarded by what lies between. */
 const [X, Y, A] = [8, 1024, 2048];
 
-const kinds: Record<string, (memory: WebAssembly.Memory) => Vectors> = {
-  reference: createReferenceVectors,
-  'wasm strict': memory => createWasmVectors(compileWasmKernel('strict'), memory),
-  'wasm relaxed': memory => createWasmVectors(compileWasmKernel('relaxed'), memory),
-};
+/** One implementation for each kind of source; the relaxed module shares the strict one's. */
+const kinds: Record<string, (memory: WebAssembly.Memory) => Vectors> = Object.fromEntries(
+  [...availableSources()].map(([label, source]) => [label, memory => createVectors(source, memory)]),
+);
 
 function pages(count: number): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial: count, maximum: count, shared: true });
