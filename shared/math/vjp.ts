@@ -19,7 +19,7 @@ export function vjp(
   const cotangentOf = new Map<Node, Node | undefined>([[f, g]]);
   for (const node of order.reverse()) {
     const cotangent = cotangentOf.get(node);
-    if (node === wrt || cotangent === undefined || !active.has(node)) continue;
+    if (cotangent === undefined || !active.has(node)) continue;
     const contributions = differentiable(table, node).vjp(build, node, cotangent);
     for (const [index, input] of node.inputs.entries()) {
       if (!active.has(input)) continue;

@@ -223,6 +223,25 @@ describe('a check of wrong rules', () => {
   }
 });
 
+describe('a check of rules that are wrong together', () => {
+  const { matmul } = DIFFERENTIABLE;
+  const stretched: DifferentiableTable = {
+    ...DIFFERENTIABLE,
+    matmul: {
+      ...matmul,
+      jvp: (b, node, t) => b.scale(b.constant(1.01), matmul.jvp(b, node, t)!),
+      vjp: (b, node, g) => matmul.vjp(b, node, g).map(f => () => b.scale(b.constant(1.01), f())),
+    },
+  };
+  for (const text of ['A*W', 'W*S*W']) {
+    test(`${text}: the adjoint agrees with the differential, and both with nothing else`, () => {
+      const report = check(text, { table: stretched });
+      equal(report.passed, false);
+      ok(report.adjoint.relativeDefect <= report.adjoint.bound);
+    });
+  }
+});
+
 describe('assessCheck', () => {
   test('what is not finite is not judged', () => {
     const graph = checkGraph(graphOf('W*W', shapes), 'W');

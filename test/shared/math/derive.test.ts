@@ -270,6 +270,8 @@ describe('describeDerivative', () => {
 
   test('the Jacobian of A*x with respect to a vector is A', () => {
     equal(describe('A*x', 'x').jacobian, 'A');
+    equal(describe("x'*S", 'x').jacobian, "S'");
+    equal(describe("S*x*x'*S", 'x').jacobian, "kron(S'*x, S) + kron(S', S*x)");
   });
 
   test('a description too long to be read is null, and comes in good time', () => {

@@ -2,7 +2,7 @@
 
 import { equal, throws } from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { build } from '../../../shared/math/graph.ts';
+import { build, type Node } from '../../../shared/math/graph.ts';
 import { jvp } from '../../../shared/math/jvp.ts';
 import { printText } from '../../../shared/math/print.ts';
 import { shape } from '../../../shared/math/shape.ts';
@@ -31,6 +31,11 @@ describe('jvp', () => {
   test('can start at a node that is no input', () => {
     const product = build.matmul(a, w);
     equal(jvp(build.add(product, w), new Map([[product, h]])), h);
+    const both = new Map<Node, Node>([
+      [product, h],
+      [w, w],
+    ]);
+    equal(jvp(product, both), h);
   });
 
   test('zeros are left away, not added', () => {

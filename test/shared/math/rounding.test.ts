@@ -92,6 +92,13 @@ describe('roundingBounds', () => {
     }
   }
 
+  test('a number is off by what it loses in the dtype', () => {
+    const f = graphOf('0.1');
+    const { norm: normBound, error } = boundOf(roundingBounds([f], new Map(), 'float32'), f);
+    equal(normBound, 0.1);
+    ok(Math.abs(Math.fround(0.1) - 0.1) <= error && error < 1e-8);
+  });
+
   test('an input without norm is a bug', () => {
     const f = graphOf('A*B', shapes);
     let message = '';
