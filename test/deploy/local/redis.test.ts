@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -13,6 +13,7 @@ import { findCommand, findRedis } from '../../../deploy/local/redis-binary.ts';
 import { pingRedis, startRedis } from '../../../deploy/local/redis-process.ts';
 import { REPOSITORY_ROOT } from '../../../deploy/local/root.ts';
 import { connectRedis } from '../../../shared/io/redis.ts';
+import { isAlive } from '../../support/is-alive.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 
 const SEARCH_PATH = process.env.PATH ?? '';
@@ -42,15 +43,10 @@ async function findFreePort(): Promise<number> {
   return port;
 }
 
-/** Whether a process ends within five seconds. A zombie has ended: who reaps it is not our concern. */
+/** Whether a process ends within five seconds. */
 async function isGone(pid: number): Promise<boolean> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-    const state = status.slice(status.lastIndexOf(')') + 2)[0];
-    if (state === undefined || state === 'Z') return true;
-    await sleep(25);
-  }
-  return false;
+  for (let attempt = 0; attempt < 200 && isAlive(pid); attempt++) await sleep(25);
+  return !isAlive(pid);
 }
 
 test('a private Redis never evicts, keeps an append-only file and is closed to others', async context => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ReadyMessage, type Role, superviseRole } from '../../../deploy/local/supervise.ts';
+import { isAlive } from '../../support/is-alive.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 
 interface Scene {
@@ -40,14 +41,6 @@ async function supervise(context: TestContext, body: string, graceMs = 5_000): P
   context.after(() => role.stop());
   const readStarts = async () => (await readFile(notes, 'utf8')).trim().split('\n');
   return { role, lines, readStarts };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

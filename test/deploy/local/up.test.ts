@@ -6,9 +6,12 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pingRedis } from '../../../deploy/local/redis-process.ts';
 import { REPOSITORY_ROOT } from '../../../deploy/local/root.ts';
+import { isAlive } from '../../support/is-alive.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 
 const UP = join(REPOSITORY_ROOT, 'dist/deploy/local/up.js');
+/** An idle gateway closes within ten seconds, whatever connections are open. */
+const GONE_MS_MAX = 20_000;
 const WELCOME_MS_MAX = 60_000;
 
 interface Up {
@@ -82,6 +85,12 @@ async function exitCode({ child }: Up): Promise<number | null> {
   return child.exitCode;
 }
 
+/** The processes that have said anything, by their log lines, and Redis. */
+function pidsOf({ output }: Up): number[] {
+  const pids = [...output().matchAll(/(?:"pid":|\(pid )(\d+)/g)].map(([, pid]) => Number(pid));
+  return [...new Set(pids)];
+}
+
 test('npm start serves; SIGTERM to npm ends everything, with exit code 0', async context => {
   const up = await start(context, 'npm', 'start');
   await assertServing(up);
@@ -101,9 +110,17 @@ test('Ctrl-C, which reaches npm and all below it at once, ends everything in ord
 test('killed without warning, it leaves nothing running', async context => {
   const up = await start(context, process.execPath, UP);
   await assertServing(up);
+  const pids = pidsOf(up);
+  assert.equal(pids.length, 3); // Redis, gateway, worker
+  context.after(() => pids.filter(isAlive).forEach(pid => void process.kill(pid, 'SIGKILL')));
   up.child.kill('SIGKILL');
   await exitCode(up);
-  await assertGone(up, 20_000);
+  await assertGone(up, GONE_MS_MAX);
+  const deadline = Date.now() + GONE_MS_MAX;
+  while (pids.some(isAlive)) {
+    assert.ok(Date.now() < deadline, `still running: ${pids.filter(isAlive).join()}\n${up.output()}`);
+    await sleep(50);
+  }
 });
 
 test('asked to stop while it starts, it stops what had started, with exit code 0', async context => {
