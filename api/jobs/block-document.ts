@@ -11,7 +11,7 @@ export type BlockDocument = Pick<
 
 export function blockDocument(
   jobId: string,
-  { index, members, rows, columns, bytes, sha256 }: BlockReceipt,
+  { index, members, rows, columns, bytes, sha256 }: Omit<BlockDocument, 'href'>,
 ): BlockDocument {
   return {
     index,

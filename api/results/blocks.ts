@@ -3,19 +3,13 @@
 import { FrechetError } from '../../shared/errors.ts';
 import type { ArrayHeader } from '../../shared/io/array-header.ts';
 import type { OpenBlock } from '../../shared/io/job-store.ts';
-import type { BlockRange, ManifestBlock } from '../../shared/job/outcome.ts';
+import type { BlockRange } from '../../shared/job/outcome.ts';
+import { type BlockDocument, blockDocument } from '../jobs/block-document.ts';
 import { findJob } from '../jobs/known-job.ts';
 import { type ResultDeps, refuseExpired, resultHeader } from './result.ts';
 
 /** Receipts read at a time: they lie in different objects, and a job may have a thousand. */
 const RECEIPTS_AT_ONCE = 16;
-
-export interface BlockDocument extends BlockRange {
-  readonly index: number;
-  readonly bytes: number;
-  readonly sha256: string;
-  readonly href: string;
-}
 
 /** @throws not-found, expired */
 export async function listFinishedBlocks(
@@ -27,7 +21,7 @@ export async function listFinishedBlocks(
   const outcome = await deps.jobs.readOutcome(tenant, jobId);
   refuseExpired(outcome, deps.clock());
   if (outcome?.state === 'succeeded') {
-    return outcome.manifest.blocks.map((block, index) => blockDocument(jobId, index, block));
+    return outcome.manifest.blocks.map((block, index) => blockDocument(jobId, { ...block, index }));
   }
   const indexes = await deps.jobs.listBlocks(tenant, jobId);
   const documents: BlockDocument[] = [];
@@ -38,23 +32,10 @@ export async function listFinishedBlocks(
         .map(index => deps.jobs.readReceipt(tenant, jobId, index)),
     );
     for (const receipt of receipts) {
-      if (receipt !== undefined) documents.push(blockDocument(jobId, receipt.index, receipt));
+      if (receipt !== undefined) documents.push(blockDocument(jobId, receipt));
     }
   }
   return documents;
-}
-
-function blockDocument(jobId: string, index: number, block: ManifestBlock): BlockDocument {
-  const { members, rows, columns, bytes, sha256 } = block;
-  return {
-    index,
-    ...(members && { members }),
-    ...(rows && { rows }),
-    ...(columns && { columns }),
-    bytes,
-    sha256,
-    href: `/v1/jobs/${jobId}/result/blocks/${index}`,
-  };
 }
 
 export interface FinishedBlock {
