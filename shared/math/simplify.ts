@@ -123,13 +123,13 @@ function pullThrough(node: Node, parts: readonly Scaled[]): Node {
   return wrap(gather(parts, throughOne(node, cores)));
 }
 
-/** The product of cores; where one is the number 1, a matrix product is the other. */
+/** The same over cores. A matrix product with the number 1 is the other factor; a transpose may meet another. */
 function throughOne(node: Node, cores: readonly Node[]): Node {
-  if (node.primitive !== 'matmul') return rebuild(node, cores);
   const [a, b] = cores;
-  assert(a !== undefined && b !== undefined, 'a product has two inputs');
-  if (a.primitive === 'constant') return b;
-  return b.primitive === 'constant' ? a : rebuild(node, cores);
+  if (node.primitive === 'transpose' && a?.primitive === 'transpose') return a.inputs[0];
+  if (node.primitive === 'matmul' && a?.primitive === 'constant' && b !== undefined) return b;
+  if (node.primitive === 'matmul' && b?.primitive === 'constant' && a !== undefined) return a;
+  return rebuild(node, cores);
 }
 
 function pullScale(inputs: readonly Node[]): Node {
