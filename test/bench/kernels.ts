@@ -43,6 +43,8 @@ const SHAPES: readonly Shape[] = smoke
       { m: 8, k: 1024, n: 1024 },
       { m: 1024, k: 16, n: 1024 },
     ];
+/** Longer for threads, whose turns are long and easily disturbed. */
+const THREADED_SECONDS = 3 * SECONDS;
 const THREADED_SHAPE = square(smoke ? 64 : 2048);
 
 const SCRATCH_BYTES = Math.max(...(['native', 'wasm', 'reference'] as const).map(scratchBytes));
@@ -63,7 +65,7 @@ async function main(): Promise<void> {
       name: crew.name,
       run: () => crew.run(product(dtype, THREADED_SHAPE)),
     }));
-    await measure(dtype, THREADED_SHAPE, THREADS, contenders);
+    await measure(dtype, THREADED_SHAPE, THREADS, contenders, THREADED_SECONDS);
     await Promise.all(threads.map(crew => crew.stop()));
   }
   if (!json) print();
@@ -73,8 +75,14 @@ function square(size: number): Shape {
   return { m: size, k: size, n: size };
 }
 
-async function measure(dtype: Dtype, shape: Shape, threads: number, contenders: Contender[]): Promise<void> {
-  const best = await bestSeconds(contenders, SECONDS);
+async function measure(
+  dtype: Dtype,
+  shape: Shape,
+  threads: number,
+  contenders: readonly Contender[],
+  secondsEach = SECONDS,
+): Promise<void> {
+  const best = await bestSeconds(contenders, secondsEach);
   for (const [kernel, seconds] of best) {
     const gflops = (2 * shape.m * shape.k * shape.n) / seconds / 1e9;
     const figure: Figure = { bench: 'kernels', kernel, dtype, ...shape, threads, gflops };

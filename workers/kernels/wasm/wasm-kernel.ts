@@ -73,7 +73,8 @@ function orient(tile: GemmTile): GemmTile {
 
 /** Byte offsets and strides go to WASM as unsigned 32-bit numbers; JavaScript's conversion wraps as it should. */
 function multiply({ dtype, alpha, a, b, beta, c }: GemmTile, kernel: Heart, scratch: number): void {
-  const { mc } = BLOCKING[dtype]; const nc = c.rows <= 8 ? 16 : BLOCKING[dtype].nc;
+  const { mc } = BLOCKING[dtype];
+  const nc = c.rows <= 8 ? 16 : BLOCKING[dtype].nc;
   const { bytes } = DTYPES[dtype];
   const layout = scratchLayout(dtype);
   const [packedA, packedB, sums] = [
