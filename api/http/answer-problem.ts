@@ -25,7 +25,9 @@ function answerProblem(error: unknown, request: Request, response: Response, log
   const source = problemSource(error);
   if (source.code === 'internal') log.error({ err: error, requestId: request.id }, 'a bug answered as 500');
   else if (source.code === 'unavailable') log.warn({ err: error, requestId: request.id }, 'unavailable');
-  if (response.headersSent || response.destroyed) {
+  // The client went away: nobody is left to tell.
+  if (response.destroyed) return;
+  if (response.headersSent) {
     // Part of an answer is out. Breaking the connection is the only way left to say that it is not whole.
     log.warn({ err: error, requestId: request.id }, 'an answer broke off');
     response.destroy();

@@ -7,6 +7,7 @@ import {
   type RequestListener,
   type Server,
   type ServerResponse,
+  STATUS_CODES,
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -56,6 +57,8 @@ export function createHttpServer(app: RequestListener): Server {
     refused.add(socket);
     answerClientError(error, socket, inFlight.get(socket));
   });
+  // Node would close without a word on the method of proxies.
+  server.on('connect', (_request, socket) => answerClientError(new Error('CONNECT'), socket, undefined));
   return server;
 }
 
@@ -80,7 +83,7 @@ function rawProblem(error: ParserError): string {
   const problem = problemDocument({ code, detail, context: {} }, requestId);
   const body = JSON.stringify(problem);
   return [
-    `HTTP/1.1 ${problem.status} ${problem.status === 408 ? 'Request Timeout' : problem.status === 414 ? 'URI Too Long' : 'Bad Request'}`,
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
     `Content-Type: ${PROBLEM_MEDIA_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     `X-Request-Id: ${requestId}`,
