@@ -30,6 +30,12 @@ export const BLOCKING = {
   float32: { mr: 4, nr: 8, mc: 128, kc: PANEL_LENGTH.float32, nc: 1024 },
 } as const satisfies Record<Dtype, Blocking>;
 
+/**
+ * Columns of B at a time where C is one micro-tile high. Then B̃ is used once, so it should be short-lived: this many
+ * columns by kc fit L2, and their rows of B are met again before their pages are forgotten.
+ */
+export const FLAT_NC = 64;
+
 /** Where the parts of a scratch region lie, in bytes from its start. All are multiples of 64. */
 export interface ScratchLayout {
   readonly packedA: number;

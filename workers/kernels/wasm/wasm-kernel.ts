@@ -6,7 +6,7 @@ import { transposeView, type View } from '../../../shared/math/view.ts';
 import type { GemmTile, Kernel, Scratch } from '../kernel.ts';
 import { assertScratch, assertTile } from '../preconditions.ts';
 import { panels, ranges } from '../summation.ts';
-import { BLOCKING, scratchLayout, WASM_SCRATCH_BYTES } from './blocking.ts';
+import { BLOCKING, FLAT_NC, scratchLayout, WASM_SCRATCH_BYTES } from './blocking.ts';
 
 type Pack = (from: number, across: number, along: number, count: number, k: number, to: number) => void;
 type Multiply = (
@@ -73,8 +73,8 @@ function orient(tile: GemmTile): GemmTile {
 
 /** Byte offsets and strides go to WASM as unsigned 32-bit numbers; JavaScript's conversion wraps as it should. */
 function multiply({ dtype, alpha, a, b, beta, c }: GemmTile, kernel: Heart, scratch: number): void {
-  const { mc } = BLOCKING[dtype];
-  const nc = c.rows <= 8 ? 16 : BLOCKING[dtype].nc;
+  const { mr, mc } = BLOCKING[dtype];
+  const nc = c.rows <= mr ? FLAT_NC : BLOCKING[dtype].nc;
   const { bytes } = DTYPES[dtype];
   const layout = scratchLayout(dtype);
   const [packedA, packedB, sums] = [
