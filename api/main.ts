@@ -73,7 +73,9 @@ async function startGateway(
 
   const redisUrl = config.redisUrl ?? (await startOwnRedis(config, log, releasers));
   const connect = (role: 'producer' | 'subscriber') => {
-    const redis = connectRedis(redisUrl, role, error => log.warn({ err: error, role }, 'Redis connection'));
+    const redis = connectRedis(redisUrl, role, error =>
+      log.warn({ err: error, connection: role }, 'Redis connection'),
+    );
     releasers.push(`the ${role} connection`, () => redis.disconnect());
     return redis;
   };

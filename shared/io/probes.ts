@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ERRORS, type ErrorCode } from '../errors.ts';
+import { ERRORS, type ErrorCode, errorCode } from '../errors.ts';
 import type { Store } from './store/store.ts';
 
 /** Says in a sentence why the process is not ready; undefined where this check finds nothing. */
@@ -37,7 +37,8 @@ async function runCheck(name: string, check: ReadinessCheck): Promise<string | u
   try {
     return await Promise.race([check(), late]);
   } catch (error) {
-    return `${name}: ${(error as Error).message}`;
+    // Our own errors are written for clients; others may name a path.
+    return errorCode(error) === undefined ? `${name} is not usable` : `${name}: ${(error as Error).message}`;
   } finally {
     clearTimeout(timer);
   }
@@ -110,8 +111,8 @@ async function answerAdmin(
   try {
     const { contentType, text } = await metrics();
     return answerText(response, contentType, text);
-  } catch (error) {
-    return refuse(response, 'unavailable', `the metrics could not be collected: ${(error as Error).message}`);
+  } catch {
+    return refuse(response, 'unavailable', 'the metrics could not be collected');
   }
 }
 
