@@ -1,6 +1,7 @@
 // The BullMQ consumer: one reference in, one block stored or one job finished. The queue decides when work is tried;
 // what is true is asked of the store, before and after. Everything told to Redis beyond that is a hint.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, WaitingError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { FrechetError } from '../shared/errors.ts';
@@ -31,10 +32,14 @@ const LOCK_MS = 30_000;
 const STALLS_MAX = 1_000;
 /** How often progress is told and a missed cancellation is looked for. */
 const TELL_MS = 500;
+/** Once nothing is running, BullMQ may take this long to say goodbye to Redis. */
+const CLOSE_MS_MAX = 2_000;
+const IDLE_POLL_MS = 20;
 
 /** @param connection of role `consumer`, used for nothing else. */
 export function startConsumer(deps: ConsumerDeps, connection: Redis): Consumer {
   let isHandingBack = false;
+  let entries = 0;
   const worker = new Worker<WorkReference>(QUEUE_NAME, (entry, token) => processEntry(entry, token), {
     connection,
     prefix: REDIS_PREFIX,
@@ -47,6 +52,7 @@ export function startConsumer(deps: ConsumerDeps, connection: Redis): Consumer {
   const teller = setInterval(() => tell(deps).catch(() => undefined), TELL_MS).unref();
 
   async function processEntry(entry: Job<WorkReference>, token: string | undefined): Promise<void> {
+    entries += 1;
     try {
       await processReference(deps, entry.data);
     } catch (error) {
@@ -60,21 +66,28 @@ export function startConsumer(deps: ConsumerDeps, connection: Redis): Consumer {
         'a block will be tried again',
       );
       throw error;
+    } finally {
+      entries -= 1;
     }
   }
 
   return {
     async close(drainMs) {
-      clearInterval(teller);
-      const drained = worker.close();
+      const closed = worker.close();
       const timer = setTimeout(() => {
         isHandingBack = true;
         deps.active.cancelAll();
       }, drainMs);
-      await drained;
+      // While Redis is away BullMQ waits for it; what is running ends all the same, and no more is owed.
+      await Promise.race([closed, idle().then(() => sleep(CLOSE_MS_MAX))]);
       clearTimeout(timer);
+      clearInterval(teller);
     },
   };
+
+  async function idle(): Promise<void> {
+    while (entries > 0) await sleep(IDLE_POLL_MS);
+  }
 }
 
 async function processReference(deps: ConsumerDeps, { tenant, jobId, block }: WorkReference): Promise<void> {
@@ -83,6 +96,8 @@ async function processReference(deps: ConsumerDeps, { tenant, jobId, block }: Wo
   if (job === undefined) return;
   if (await deps.jobs.hasOutcome(tenant, jobId)) {
     if (block !== null) deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'cancelled' });
+    // A job that was cancelled while it was being enqueued may have got back into the backlog.
+    await hint(deps, () => deps.live.noteFinished(jobId));
     return;
   }
   if (block === null) return finishOrWait(deps, job);
