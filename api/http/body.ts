@@ -3,14 +3,20 @@
 import type { Request } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
 import { JSON_BODY_BYTES_MAX } from '../../shared/job/limits.ts';
+import { type HeldBodies, heldBodies } from './held-bodies.ts';
 
 /** A body must bring at least this many bytes in every window spent waiting for it; our own slowness does not count. */
 const BODY_WINDOW_SECONDS = 30;
 const BODY_WINDOW_BYTES_MIN = 4 * 1024;
 
 export interface BodyLimits {
-  /** Refused with 413: at once where Content-Length tells, else when it is passed. Absent: the reader sets its own. */
+  /**
+   * For a body that will be held whole: refused with 413, at once where Content-Length tells, else when it is passed.
+   * Absent for one that streams and ends where its own header says.
+   */
   readonly bytesMax?: number;
+  /** What counts the bytes of bodies held whole. */
+  readonly held?: HeldBodies;
   readonly windowSeconds?: number;
 }
 
@@ -18,7 +24,7 @@ export interface BodyLimits {
  * The body as it arrives, with backpressure. Leaving the loop early leaves the rest unread and the connection open,
  * so that a problem can still be answered.
  *
- * @throws body-too-large, request-timeout, http-syntax (the client went away)
+ * @throws body-too-large, request-timeout, system-busy, http-syntax (the client went away)
  */
 export async function* bodyChunks(request: Request, limits: BodyLimits = {}): AsyncGenerator<Uint8Array> {
   const bytesMax = limits.bytesMax ?? Number.POSITIVE_INFINITY;
@@ -35,6 +41,7 @@ export async function* bodyChunks(request: Request, limits: BodyLimits = {}): As
     }
     bytes += chunk.length;
     refuseLarger(bytes, bytesMax);
+    if (limits.bytesMax !== undefined) (limits.held ?? heldBodies).hold(request, chunk.length);
     patience.received(chunk.length);
     yield chunk;
   }

@@ -46,7 +46,6 @@ export const AWAITED: readonly ErrorCode[] = [
   'idempotency-in-progress',
   'idempotency-key-reused',
   'block-poisoned',
-  'system-busy',
 ];
 
 /** Type and labels of every metric. */
