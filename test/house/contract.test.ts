@@ -83,7 +83,9 @@ function unknownVariables(tree: readonly Source[]): string[] {
 }
 
 test('no source, manifest or document names a variable that does not exist', () => {
-  const documents = readSources('.md', '.yaml', '.yml', '.json', 'Dockerfile', '.sh');
+  const documents = readSources('.md', '.yaml', '.yml', '.json', 'Dockerfile', '.sh').filter(
+    ({ path }) => !path.startsWith('test/'),
+  );
   const readme = { path: 'README.md', text: readText('README.md') };
   assert.deepEqual(unknownVariables([...sources, ...documents, readme]), []);
 });
