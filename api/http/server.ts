@@ -23,14 +23,17 @@ const KEEP_ALIVE_SECONDS = 65;
 const CHECKING_SECONDS = 5;
 /** Each holds a descriptor and some kilobytes; beyond this a connection is refused rather than all of them slowed. */
 const CONNECTIONS_MAX = 10_000;
+/** The rest of a body that an answer did not wait for is read this long, for the sake of the connection. */
+const REST_SECONDS_MAX = 30;
 /** How long a client may take to read why its bytes were not HTTP. */
 const FAREWELL_SECONDS = 2;
 
 /** A server that is not listening yet. */
-export function createHttpServer(app: RequestListener): Server {
+export function createHttpServer(app: RequestListener, restSeconds = REST_SECONDS_MAX): Server {
   const inFlight = new WeakMap<Duplex, ServerResponse>();
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     inFlight.set(request.socket, response);
+    response.once('finish', () => limitRest(request, restSeconds));
     app(request, response);
   };
   const server = createServer({
@@ -60,6 +63,13 @@ export function createHttpServer(app: RequestListener): Server {
   // Node would close without a word on the method of proxies.
   server.on('connect', (_request, socket) => answerClientError(new Error('CONNECT'), socket, undefined));
   return server;
+}
+
+/** Node reads what is left of an answered request to its end, and a body need not have one. */
+function limitRest(request: IncomingMessage, seconds: number): void {
+  if (request.complete) return;
+  const timer = setTimeout(() => request.socket.destroy(), seconds * 1000).unref();
+  request.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
 }
 
 interface ParserError extends Error {

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import { closeServer, createHttpServer, listen } from '../../../api/http/server.ts';
+
+test('a body without end is not read for ever once the answer is out', async () => {
+  const server = createHttpServer((_request, response) => void response.end('done'), 0.3);
+  const { port } = new URL(await listen(server, '127.0.0.1', 0));
+  try {
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.resume();
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const drip = setInterval(() => socket.write('1\r\nx\r\n'), 20);
+    const startedAt = performance.now();
+    await once(socket, 'close');
+    clearInterval(drip);
+    const seconds = (performance.now() - startedAt) / 1000;
+    assert.ok(seconds > 0.25 && seconds < 5, `${seconds} s`);
+  } finally {
+    await closeServer(server, 1);
+  }
+});
+
+test('a connection whose body ends in time is kept', async () => {
+  const server = createHttpServer((_request, response) => void response.end('done'), 0.3);
+  const { port } = new URL(await listen(server, '127.0.0.1', 0));
+  try {
+    const socket = connect(Number(port), '127.0.0.1');
+    let received = '';
+    socket.setEncoding('latin1').on('data', text => {
+      received += text;
+    });
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n');
+    await new Promise(resolve => setTimeout(resolve, 100));
+    socket.write('0\r\n\r\n');
+    await new Promise(resolve => setTimeout(resolve, 600));
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await new Promise(resolve => setTimeout(resolve, 100));
+    assert.equal(received.split('HTTP/1.1 200').length - 1, 2);
+    socket.destroy();
+  } finally {
+    await closeServer(server, 1);
+  }
+});
+
+test('closing waits for the answer under way, and not longer than it may', async () => {
+  const server = createHttpServer((request, response) => {
+    if (request.url === '/slow') setTimeout(() => response.end('done'), 200);
+  });
+  const url = await listen(server, '127.0.0.1', 0);
+  const slow = fetch(`${url}/slow`).then(response => response.text());
+  const never = fetch(`${url}/never`);
+  never.catch(() => undefined);
+  await new Promise(resolve => setTimeout(resolve, 100));
+  const startedAt = performance.now();
+  await closeServer(server, 1);
+  const seconds = (performance.now() - startedAt) / 1000;
+  assert.equal(await slow, 'done');
+  await assert.rejects(never);
+  assert.ok(seconds > 0.8 && seconds < 3, `${seconds} s`);
+});
