@@ -142,7 +142,8 @@ function parseDocument(bytes: Uint8Array): { version?: unknown } | null {
   }
 }
 
-function jobKey(tenant: string, jobId: string): string {
+/** Everything of a job lies under this key. */
+export function jobKey(tenant: string, jobId: string): string {
   return `tenants/${tenant}/jobs/${shardOf(jobId)}/${jobId}`;
 }
 

@@ -1,0 +1,51 @@
+// Blocks over which a worker may have died. The queue only says that an attempt was never ended: the worker died, was
+// stopped, or lost Redis, and of four blocks side by side one may have been the cause. So a suspect runs alone, with
+// a marker in the store: what dies then is its doing, and after DEATHS_MAX such deaths its job fails, and no other.
+
+import { FrechetError } from '../shared/errors.ts';
+import type { BlockAddress, BlockAttempts } from '../shared/io/block-attempts.ts';
+import type { Logger } from '../shared/io/logger.ts';
+import type { Company } from './company.ts';
+
+/** Two can be chance (a rollout without patience, a machine that fails); nobody is that unlucky alone three times. */
+export const DEATHS_MAX = 3;
+
+export interface SuspectDeps {
+  readonly attempts: BlockAttempts;
+  readonly company: Company;
+  readonly log: Logger;
+}
+
+/**
+ * Runs the work of a block: beside others, or as a suspect.
+ *
+ * @throws block-poisoned; what `work` throws; the signal's reason
+ */
+export async function runGuarded(
+  deps: SuspectDeps,
+  address: BlockAddress,
+  { isSuspect, signal }: { readonly isSuspect: boolean; readonly signal: AbortSignal },
+  work: () => Promise<void>,
+): Promise<void> {
+  if (!isSuspect) return deps.company.run('together', signal, work);
+  await deps.company.run('alone', signal, () => runMarked(deps, address, work));
+}
+
+async function runMarked(deps: SuspectDeps, address: BlockAddress, work: () => Promise<void>): Promise<void> {
+  const { attempts, log } = deps;
+  const deaths = await attempts.count(address);
+  if (deaths >= DEATHS_MAX) {
+    const detail = `block ${address.block} ended ${deaths} workers that computed nothing else`;
+    throw new FrechetError('block-poisoned', detail);
+  }
+  log.info({ ...address, deaths }, 'a block whose last attempt never ended runs alone');
+  await attempts.begin(address);
+  try {
+    await work();
+  } finally {
+    // A marker that cannot be removed is one false death; a worker that meets the block again removes its own.
+    await attempts.end(address).catch((error: unknown) => {
+      log.warn({ err: error, ...address }, 'the marker of an attempt stays behind');
+    });
+  }
+}
