@@ -8,24 +8,8 @@ import { test } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { ALERT_CASES, type History } from './alert-cases.ts';
-import { MONITORING_DIR, promtool, RULES_DIR } from './promtool.ts';
-
-interface Rule {
-  readonly alert?: string;
-  readonly record?: string;
-  readonly expr: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly annotations?: Readonly<Record<string, string>>;
-}
-
-const RULE_FILES = ['recording.yaml', 'alerts.yaml'].map(name => join(RULES_DIR, name));
-
-function readRules(): Rule[] {
-  return RULE_FILES.flatMap(path => {
-    const { groups } = parse(readFileSync(path, 'utf8')) as { groups: { rules: Rule[] }[] };
-    return groups.flatMap(group => group.rules);
-  });
-}
+import { RULE_FILES, readRules } from './expressions.ts';
+import { MONITORING_DIR, promtool } from './promtool.ts';
 
 const alerts = readRules().filter(rule => rule.alert !== undefined);
 
@@ -49,7 +33,9 @@ function unitTest(alert: string, history: History, labels?: Readonly<Record<stri
 async function runUnitTests(folder: string, tests: readonly ReturnType<typeof unitTest>[]) {
   const ruleFiles = await Promise.all(
     RULE_FILES.map(async path => {
-      const document = parse(readFileSync(path, 'utf8')) as { groups: { rules: Record<string, unknown>[] }[] };
+      const document = parse(readFileSync(path, 'utf8')) as {
+        groups: { rules: Record<string, unknown>[] }[];
+      };
       for (const { rules } of document.groups) for (const rule of rules) delete rule.annotations;
       const bare = join(folder, path.split('/').at(-1) ?? 'rules.yaml');
       await writeFile(bare, stringify(document));
