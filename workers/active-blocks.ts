@@ -1,48 +1,43 @@
 // The blocks a worker is busy with, so that a cancellation finds them and their progress can be told. A block may be
-// cancelled before it computes (waiting for memory, loading); it is told as soon as it begins.
+// cancelled before it computes (waiting for memory, loading): its signal is heard wherever it is.
 
-import type { Execution } from './execute/executor.ts';
+import { Cancelled, type Execution } from './execute/executor.ts';
 
 export interface ActiveBlock {
   readonly tenant: string;
   readonly jobId: string;
   readonly block: number;
   readonly flops: bigint;
-  isCancelled: boolean;
+  /** Aborted, with Cancelled as its reason, where nobody wants the block any more, or wants it elsewhere. */
+  readonly signal: AbortSignal;
+  /** Undefined until it computes. */
   execution: Execution | undefined;
 }
 
 export type ActiveBlocks = ReturnType<typeof createActiveBlocks>;
 
 export function createActiveBlocks() {
-  const active = new Set<ActiveBlock>();
+  const active = new Map<ActiveBlock, AbortController>();
+
+  function cancel(isWanted: (block: ActiveBlock) => boolean): void {
+    for (const [block, controller] of active)
+      if (!isWanted(block)) controller.abort(new Cancelled('the block was cancelled'));
+  }
+
   return {
     begin(of: Pick<ActiveBlock, 'tenant' | 'jobId' | 'block' | 'flops'>): ActiveBlock {
-      const block = { ...of, isCancelled: false, execution: undefined };
-      active.add(block);
+      const controller = new AbortController();
+      const block = { ...of, signal: controller.signal, execution: undefined };
+      active.set(block, controller);
       return block;
     },
     end(block: ActiveBlock): void {
       active.delete(block);
     },
-    /** Hands the block its computation, which is cancelled at once where the block was. */
-    attach(block: ActiveBlock, execution: Execution): void {
-      block.execution = execution;
-      if (block.isCancelled) execution.cancel();
-    },
-    cancelJob(jobId: string): void {
-      for (const block of active) if (block.jobId === jobId) cancel(block);
-    },
-    cancelAll(): void {
-      active.forEach(cancel);
-    },
-    [Symbol.iterator]: () => active.values(),
+    cancelJob: (jobId: string) => cancel(block => block.jobId !== jobId),
+    cancelAll: () => cancel(() => false),
+    [Symbol.iterator]: () => active.keys(),
   };
-}
-
-function cancel(block: ActiveBlock): void {
-  block.isCancelled = true;
-  block.execution?.cancel();
 }
 
 /** Flops of the block done so far: its cost, in proportion to what its steps have done. */

@@ -4,12 +4,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, WaitingError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { AssertionError } from '../shared/assert.ts';
 import { FrechetError } from '../shared/errors.ts';
 import { QUEUE_NAME, type WorkQueue, type WorkReference } from '../shared/io/queue.ts';
 import { REDIS_PREFIX } from '../shared/io/redis.ts';
 import { type ActiveBlocks, flopsDone } from './active-blocks.ts';
 import { Cancelled } from './execute/executor.ts';
-import { type FinishDeps, failJob, finalProblem, finishJob } from './finish-job.ts';
+import { type FinishDeps, failJob, finalProblem, finishJob, readReceipt } from './finish-job.ts';
 import type { KnownJob, KnownJobs } from './known-jobs.ts';
 import { type BlockDeps, runBlock } from './run-block.ts';
 
@@ -17,6 +18,8 @@ export interface ConsumerDeps extends BlockDeps, FinishDeps {
   readonly queue: WorkQueue;
   readonly known: KnownJobs;
   readonly active: ActiveBlocks;
+  /** Hears of errors that only a bug explains; it is to end the process, whose memory may be in any state. */
+  readonly onBug: (error: Error) => void;
 }
 
 export interface Consumer {
@@ -28,7 +31,9 @@ export interface Consumer {
 const BLOCKS_AT_ONCE = 4;
 /** A lock is renewed at half of this; a worker that cannot do that for so long is taken for dead. */
 const LOCK_MS = 30_000;
-/** Deaths of workers say nothing about a job; what poisons a job is counted elsewhere. */
+/** A block that saw so many workers die is taken for the cause: rollouts hand blocks back, and chance is not so stubborn. */
+const DEATHS_MAX = 10;
+/** BullMQ's own count must not end anything: only an outcome in the store does. */
 const STALLS_MAX = 1_000;
 /** How often progress is told and a missed cancellation is looked for. */
 const TELL_MS = 500;
@@ -54,8 +59,9 @@ export function startConsumer(deps: ConsumerDeps, connection: Redis): Consumer {
   async function processEntry(entry: Job<WorkReference>, token: string | undefined): Promise<void> {
     entries += 1;
     try {
-      await processReference(deps, entry.data);
+      await processReference(deps, entry.data, entry.stalledCounter);
     } catch (error) {
+      if (isBug(error)) deps.onBug(error);
       if (error instanceof Cancelled && isHandingBack) {
         await entry.moveToWait(token);
         throw new WaitingError();
@@ -90,7 +96,12 @@ export function startConsumer(deps: ConsumerDeps, connection: Redis): Consumer {
   }
 }
 
-async function processReference(deps: ConsumerDeps, { tenant, jobId, block }: WorkReference): Promise<void> {
+/** @param deaths how many workers died over this very reference. */
+async function processReference(
+  deps: ConsumerDeps,
+  { tenant, jobId, block }: WorkReference,
+  deaths: number,
+): Promise<void> {
   const job = await deps.known.get(tenant, jobId);
   // Deleted or ended meanwhile: nothing is owed to anybody.
   if (job === undefined) return;
@@ -101,10 +112,12 @@ async function processReference(deps: ConsumerDeps, { tenant, jobId, block }: Wo
     return;
   }
   if (block === null) return finishOrWait(deps, job);
+  const startedAt = new Date(deps.clock()).toISOString();
   try {
+    refusePoison(block, deaths);
     await computeBlock(deps, job, block);
   } catch (error) {
-    return endUnlessRetried(deps, job, error);
+    return endUnlessRetried(deps, job, error, startedAt);
   }
   if (job.plan.blocksTotal === 1) await finishOrWait(deps, job);
 }
@@ -117,7 +130,7 @@ async function finishOrWait(deps: ConsumerDeps, { spec, plan }: KnownJob): Promi
 }
 
 async function computeBlock(deps: ConsumerDeps, { spec, plan }: KnownJob, block: number): Promise<void> {
-  if ((await deps.jobs.readReceipt(spec.tenant, spec.id, block)) !== undefined) {
+  if ((await readReceipt(deps.jobs, spec, block)) !== undefined) {
     deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'present' });
     return;
   }
@@ -133,7 +146,10 @@ async function computeBlock(deps: ConsumerDeps, { spec, plan }: KnownJob, block:
       spec,
       plan,
       index: block,
-      onExecution: execution => deps.active.attach(active, execution),
+      signal: active.signal,
+      onExecution: execution => {
+        active.execution = execution;
+      },
     });
     await hint(deps, async () => {
       await deps.live.noteBlockDone(spec.id, block, plan.blockFlops(block));
@@ -152,8 +168,27 @@ async function noteStarted({ live, metrics, clock }: ConsumerDeps, spec: KnownJo
   await live.publish({ type: 'started', tenant: spec.tenant, jobId: spec.id });
 }
 
+/** @throws block-poisoned */
+function refusePoison(block: number, deaths: number): void {
+  if (deaths <= DEATHS_MAX) return;
+  throw new FrechetError(
+    'block-poisoned',
+    `block ${block} ended the worker that computed it, ${deaths} times`,
+  );
+}
+
+/** Errors that no circumstance explains. Faults of the store, of Redis and of requests are none of these. */
+function isBug(error: unknown): error is Error {
+  return [AssertionError, TypeError, RangeError, ReferenceError].some(bug => error instanceof bug);
+}
+
 /** A final error ends the job; a cancelled job has ended already; anything else is thrown on, to be tried again. */
-async function endUnlessRetried(deps: ConsumerDeps, { spec }: KnownJob, error: unknown): Promise<void> {
+async function endUnlessRetried(
+  deps: ConsumerDeps,
+  { spec }: KnownJob,
+  error: unknown,
+  startedAt: string,
+): Promise<void> {
   if (error instanceof Cancelled && (await deps.jobs.hasOutcome(spec.tenant, spec.id))) {
     deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'cancelled' });
     return;
@@ -161,7 +196,7 @@ async function endUnlessRetried(deps: ConsumerDeps, { spec }: KnownJob, error: u
   const problem = finalProblem(error);
   if (problem === undefined) throw error;
   deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'failed' });
-  await failJob(deps, spec, problem);
+  await failJob(deps, spec, problem, startedAt);
 }
 
 /** Tells how far the running blocks are, and cancels those whose job has ended without our hearing of it. */

@@ -2,7 +2,7 @@
 // its problem does. Outcomes compete for one name in the store, so that exactly one of them wins.
 
 import { createHash } from 'node:crypto';
-import { FrechetError } from '../shared/errors.ts';
+import { errorCode, FrechetError } from '../shared/errors.ts';
 import type { JobStore } from '../shared/io/job-store.ts';
 import type { Live } from '../shared/io/live.ts';
 import type { Logger } from '../shared/io/logger.ts';
@@ -38,7 +38,7 @@ export async function finishJob(deps: FinishDeps, spec: JobSpec, plan: JobPlan):
   const receipts: BlockReceipt[] = [];
   const missing: number[] = [];
   for (let index = 0; index < plan.blocksTotal; index++) {
-    const receipt = await deps.jobs.readReceipt(spec.tenant, spec.id, index);
+    const receipt = await readReceipt(deps.jobs, spec, index);
     if (receipt === undefined) missing.push(index);
     else receipts.push(receipt);
   }
@@ -46,16 +46,30 @@ export async function finishJob(deps: FinishDeps, spec: JobSpec, plan: JobPlan):
   return missing;
 }
 
-/** Ends a job with a problem that no retry can mend. */
+/** What is stored of a block. A damaged one is removed and counts as missing: it can be computed again. */
+export async function readReceipt(
+  jobs: JobStore,
+  { tenant, id }: JobSpec,
+  index: number,
+): Promise<BlockReceipt | undefined> {
+  try {
+    return await jobs.readReceipt(tenant, id, index);
+  } catch (error) {
+    if (errorCode(error) !== 'result-corrupt') throw error;
+    await jobs.deleteBlock(tenant, id, index);
+    return undefined;
+  }
+}
+
+/** Ends a job with a problem that no retry can mend. @param startedAt when the block that met it began */
 export async function failJob(
   deps: FinishDeps,
   spec: JobSpec,
   problem: JobProblem,
-  startedAt?: string,
+  startedAt: string,
 ): Promise<void> {
   deps.log.warn({ jobId: spec.id, code: problem.code, detail: problem.detail }, 'a job failed');
-  const times = { version: 1, ...endTimes(deps, spec), ...(startedAt && { startedAt }) } as const;
-  await endJob(deps, spec, { state: 'failed', ...times, problem });
+  await endJob(deps, spec, { state: 'failed', version: 1, startedAt, ...endTimes(deps, spec), problem });
 }
 
 async function endJob(deps: FinishDeps, spec: JobSpec, outcome: Outcome): Promise<void> {
@@ -120,7 +134,12 @@ function manifestOf({ result, block }: JobPlan, receipts: readonly BlockReceipt[
 
 function worstVerification(receipts: readonly BlockReceipt[]): Verification {
   const all = receipts.map(receipt => receipt.verification);
-  return all.reduce((worst, one) => (one.maxError > worst.maxError ? one : worst));
+  return all.reduce((worst, one) => (closeness(one) > closeness(worst) ? one : worst));
+}
+
+/** How much of what rounding allows was used up. */
+function closeness({ maxError, bound }: Verification): number {
+  return bound === 0 ? 0 : maxError / bound;
 }
 
 function sumSeconds(receipts: readonly BlockReceipt[]): PhaseSeconds {

@@ -22,6 +22,7 @@ import { startConsumer } from './consumer.ts';
 import { startThreads, type Threads } from './execute/threads.ts';
 import { selectKernel } from './kernels/select.ts';
 import { createKnownJobs } from './known-jobs.ts';
+import { createCheckedChunks } from './load/checked-chunks.ts';
 import { type Arena, createArena } from './memory/arena.ts';
 import { createArrayCache } from './memory/array-cache.ts';
 
@@ -75,7 +76,7 @@ async function startWorker(
   metrics.frechet_build_info.set({ version, kernel: choice.name }, 1);
 
   const arena = createArena(config.memoryBytes);
-  const threads = await startThreads(arena, choice, config.threads, crash);
+  const threads = startThreads(arena, choice, config.threads, crash);
   releasers.push('the threads', () => threads.close());
   const cache = createArrayCache(arena, {
     hit: () => metrics.frechet_array_cache_requests_total.inc({ result: 'hit' }),
@@ -121,6 +122,8 @@ async function startWorker(
       kernels: { fastest: choice.name, reproducible: choice.reproducible.name },
       known: createKnownJobs(jobs),
       active,
+      checkedChunks: createCheckedChunks(),
+      onBug: crash,
     },
     connect('consumer'),
   );

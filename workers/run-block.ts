@@ -1,14 +1,14 @@
 // The story of a block: load → plan → compute → verify → store. Everything it needs is decided before it starts,
 // everything it holds is given back however it ends, and it may run twice with the effect of once.
 
-import { FrechetError } from '../shared/errors.ts';
+import { errorCode } from '../shared/errors.ts';
 import type { JobStore } from '../shared/io/job-store.ts';
 import type { Logger } from '../shared/io/logger.ts';
 import type { WorkerMetrics } from '../shared/io/metrics.ts';
 import { blockOutputs, type DerivationInput } from '../shared/job/derivation.ts';
 import type { JobPlan } from '../shared/job/job-plan.ts';
 import { RESULT_CHUNK_BYTES } from '../shared/job/limits.ts';
-import type { BlockReceipt } from '../shared/job/outcome.ts';
+import type { BlockReceipt, PhaseSeconds } from '../shared/job/outcome.ts';
 import type { JobSpec } from '../shared/job/spec.ts';
 import { DTYPES } from '../shared/math/dtype.ts';
 import { createCheckReport } from './check-report.ts';
@@ -16,7 +16,7 @@ import { type Digests, digestData } from './execute/digests.ts';
 import { createExecution, type Execution, type ExecutionReport } from './execute/executor.ts';
 import type { Threads } from './execute/threads.ts';
 import type { KernelName } from './kernels/kernel.ts';
-import { type LoadDeps, slabRequest } from './load.ts';
+import { type LoadDeps, slabRequest } from './load/load.ts';
 import type { ArrayCache, Holding } from './memory/array-cache.ts';
 import { lowerProgram, type Program } from './plan/lower.ts';
 import type { Plan } from './plan/plan.ts';
@@ -37,7 +37,9 @@ export interface BlockWork {
   readonly spec: JobSpec;
   readonly plan: JobPlan;
   readonly index: number;
-  /** Hears of the running computation, so that it can be cancelled and asked for its progress. */
+  /** Aborted with Cancelled where the block is not wanted any more. */
+  readonly signal: AbortSignal;
+  /** Hears of the running computation, so that it can be asked for its progress. */
   readonly onExecution: (execution: Execution) => void;
 }
 
@@ -51,48 +53,55 @@ const VERIFICATION_ATTEMPTS = 2;
  */
 export async function runBlock(deps: BlockDeps, work: BlockWork): Promise<void> {
   const startedAt = new Date(deps.clock()).toISOString();
-  const { spec, plan: jobPlan, index } = work;
-  const program = blockProgram(spec, jobPlan, index);
-  const plan = lowerProgram(program);
+  const plan = lowerProgram(blockProgram(work.spec, work.plan, work.index));
   const loadStart = performance.now();
-  const holding = await deps.cache.acquire(plan.regionBytes, slabRequests(deps, spec, jobPlan, plan));
-  const load = secondsSince(loadStart);
+  const holding = await deps.cache.acquire(plan.regionBytes, slabRequests(deps, work, plan), work.signal);
+  const loadSeconds = secondsSince(loadStart);
   try {
-    const { report, execution } = await computeVerified(deps, work, plan, holding);
+    const computed = await computeVerified(deps, work, plan, holding);
     const storeStart = performance.now();
-    const result = await finishResult(deps, work, plan, holding, execution);
-    const kernel = spec.reproducible ? deps.kernels.reproducible : deps.kernels.fastest;
-    const flops = jobPlan.blockFlops(index);
-    const receipt: BlockReceipt = {
-      index,
-      ...jobPlan.block(index),
-      bytes: result.data.byteLength,
-      ...result.digests,
-      verification: {
-        method: 'freivalds',
-        rounds: 1,
-        seed: report.seed,
-        maxError: report.maxError,
-        bound: report.bound,
-      },
-      kernel,
-      seconds: {
-        load,
-        compute: report.computeSeconds,
-        verify: report.verifySeconds,
-        store: secondsSince(storeStart),
-      },
-      flops: String(flops),
-      startedAt,
-      finishedAt: new Date(deps.clock()).toISOString(),
-    };
-    const stored = await deps.jobs.putBlock(spec.tenant, spec.id, [result.data], receipt);
-    deps.metrics.frechet_blocks_finished_total.inc({ outcome: stored ? 'stored' : 'present' });
-    deps.metrics.frechet_flops_total.inc({ kernel, dtype: spec.dtype }, Number(flops));
-    observePhases(deps.metrics, { ...receipt.seconds, store: secondsSince(storeStart) });
+    const result = await finishResult(deps, work, plan, holding, computed.execution);
+    const { computeSeconds: compute, verifySeconds: verify } = computed.report;
+    const seconds = { load: loadSeconds, compute, verify, store: secondsSince(storeStart) };
+    const receipt = receiptOf(deps, work, computed, result, { startedAt, seconds });
+    const stored = await deps.jobs.putBlock(work.spec.tenant, work.spec.id, [result.data], receipt);
+    observeBlock(deps.metrics, work, stored, { ...seconds, store: secondsSince(storeStart) }, receipt.kernel);
   } finally {
     holding.release();
   }
+}
+
+/** A block that passed the test, still in memory. */
+interface ComputedBlock {
+  readonly execution: Execution;
+  readonly report: ExecutionReport;
+  readonly seed: number;
+}
+
+interface ResultBytes {
+  readonly data: Uint8Array;
+  readonly digests: Digests;
+}
+
+function receiptOf(
+  { kernels, clock }: BlockDeps,
+  { spec, plan, index }: BlockWork,
+  { report, seed }: ComputedBlock,
+  { data, digests }: ResultBytes,
+  times: Pick<BlockReceipt, 'startedAt' | 'seconds'>,
+): BlockReceipt {
+  const { maxError, bound } = report;
+  return {
+    index,
+    ...plan.block(index),
+    bytes: data.byteLength,
+    ...digests,
+    verification: { method: 'freivalds', rounds: 1, seed, maxError, bound },
+    kernel: spec.reproducible ? kernels.reproducible : kernels.fastest,
+    flops: String(plan.blockFlops(index)),
+    ...times,
+    finishedAt: new Date(clock()).toISOString(),
+  };
 }
 
 function blockProgram(spec: JobSpec, { derivation, block }: JobPlan, index: number): Program {
@@ -113,17 +122,18 @@ function blockProgram(spec: JobSpec, { derivation, block }: JobPlan, index: numb
   };
 }
 
-function slabRequests(deps: BlockDeps, spec: JobSpec, { derivation }: JobPlan, plan: Plan) {
+function slabRequests(deps: BlockDeps, { spec, plan: { derivation } }: BlockWork, plan: Plan) {
   const inputs = new Map<string, DerivationInput>(derivation.inputs.map(input => [input.name, input]));
   return plan.inputs.map(slab => slabRequest(deps, spec, slab, inputs.get(slab.name)!, spec.dtype));
 }
 
+/** Computes until the test is passed. */
 async function computeVerified(
   deps: BlockDeps,
-  { spec, index, onExecution }: BlockWork,
+  work: BlockWork,
   plan: Plan,
   holding: Holding,
-): Promise<{ report: ExecutionReport & { seed: number }; execution: Execution }> {
+): Promise<ComputedBlock> {
   for (let attempt = 1; ; attempt++) {
     const seed = drawSeed();
     const execution = createExecution(plan, {
@@ -131,21 +141,30 @@ async function computeVerified(
       threads: deps.threads,
       regionByteOffset: holding.region.byteOffset,
       slabByteOffsets: holding.slabs.map(slab => slab.byteOffset),
-      reproducible: spec.reproducible,
+      reproducible: work.spec.reproducible,
       seed,
     });
-    onExecution(execution);
+    work.onExecution(execution);
     try {
-      return { report: { ...(await execution.run()), seed }, execution };
+      return { execution, report: await runCancellable(execution, work.signal), seed };
     } catch (error) {
-      if (!(error instanceof FrechetError) || error.code !== 'verification-failed') throw error;
+      if (errorCode(error) !== 'verification-failed') throw error;
+      const { spec, index: block } = work;
       deps.metrics.frechet_verification_failures_total.inc();
-      deps.log.error(
-        { jobId: spec.id, block: index, attempt, detail: error.message },
-        'a block failed verification',
-      );
+      deps.log.error({ jobId: spec.id, block, attempt, err: error }, 'a block failed verification');
       if (attempt === VERIFICATION_ATTEMPTS) throw error;
     }
+  }
+}
+
+/** The signal is heard no longer than the computation runs: afterwards its cancel word is somebody else's memory. */
+async function runCancellable(execution: Execution, signal: AbortSignal): Promise<ExecutionReport> {
+  signal.throwIfAborted();
+  signal.addEventListener('abort', execution.cancel, { once: true });
+  try {
+    return await execution.run();
+  } finally {
+    signal.removeEventListener('abort', execution.cancel);
   }
 }
 
@@ -156,7 +175,7 @@ async function finishResult(
   plan: Plan,
   { region }: Holding,
   execution: Execution,
-): Promise<{ data: Uint8Array; digests: Digests }> {
+): Promise<ResultBytes> {
   const byteOffset = region.byteOffset + plan.result.byteOffset;
   const byteLength = plan.result.bytes;
   const { check } = jobPlan.derivation;
@@ -171,10 +190,17 @@ async function finishResult(
   return { data: new Uint8Array(deps.memory.buffer, byteOffset, byteLength), digests };
 }
 
-function observePhases(metrics: WorkerMetrics, seconds: BlockReceipt['seconds']): void {
-  for (const phase of ['load', 'compute', 'verify', 'store'] as const) {
+function observeBlock(
+  metrics: WorkerMetrics,
+  { spec, plan, index }: BlockWork,
+  stored: boolean,
+  seconds: PhaseSeconds,
+  kernel: string,
+): void {
+  metrics.frechet_blocks_finished_total.inc({ outcome: stored ? 'stored' : 'present' });
+  metrics.frechet_flops_total.inc({ kernel, dtype: spec.dtype }, Number(plan.blockFlops(index)));
+  for (const phase of ['load', 'compute', 'verify', 'store'] as const)
     metrics.frechet_block_phase_seconds.observe({ phase }, seconds[phase]);
-  }
 }
 
 function secondsSince(start: number): number {

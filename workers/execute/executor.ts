@@ -2,28 +2,28 @@
 // product verified before the next step may overwrite its operands.
 
 import { FrechetError } from '../../shared/errors.ts';
-import { DTYPES } from '../../shared/math/dtype.ts';
+import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
 import { type CombineStep, type Placed, type Plan, REGION, type Step } from '../plan/plan.ts';
-import { chooseTiles } from '../plan/tiles.ts';
-import { residualBound, underflowBound } from '../verify/bounds.ts';
-import { tileCount } from './combine.ts';
+import { chooseTiles, rowTiles } from '../plan/tiles.ts';
+import { residualBound, type StepSize, underflowBound } from '../verify/bounds.ts';
 import {
   type CombineTask,
   type Control,
   type Findings,
   type ImagedTerm,
+  type ImageTask,
   type MatrixTerm,
   mapTerm,
   type ProductTerm,
+  type ResidualTask,
   type StackView,
   type Task,
   type Term,
 } from './task.ts';
 import type { Threads } from './threads.ts';
+import { tileCount } from './tile.ts';
 
 const WORD_BYTES = 4;
-/** Rows of a product that one tile of the verification looks at: enough that taking a tile costs nothing. */
-const PROOF_ROWS = 256;
 
 export interface ExecutionReport {
   readonly computeSeconds: number;
@@ -45,10 +45,11 @@ export interface ExecuteOptions {
 }
 
 export interface Execution {
-  /** @throws verification-failed; CANCELLED where cancel() was called. */
+  /** @throws verification-failed; Cancelled where cancel() was called. */
   run(): Promise<ExecutionReport>;
   /** Runs one more task over the block's memory, under the same cancel word. */
   runTask(task: Task, tiles: number): Promise<Findings>;
+  /** Only while something runs: later the word it sets is another block's memory. */
   cancel(): void;
   readonly flopsTotal: bigint;
   /** Flops of finished tiles, so far. */
@@ -83,87 +84,81 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
   }
 
   async function runStep(step: Step): Promise<void> {
+    const { members } = step;
     if (step.kind === 'inner') {
-      const { members, c, a, b } = step;
-      const task = {
-        kind: 'inner',
-        dtype: plan.dtype,
-        members,
-        c: bind.view(c),
-        a: bind.view(a),
-        b: bind.view(b),
-      } as const;
-      await runTask(task, members, step.flops);
+      const [c, a, b] = [step.c, step.a, step.b].map(bind.view) as [StackView, StackView, StackView];
+      await runTask({ kind: 'inner', dtype: plan.dtype, members, c, a, b }, members, step.flops);
       return;
     }
-    const { rows, cols } = step.c;
-    const size = chooseTiles(rows, cols, step.members, step.terms, threads.count);
+    const c = bind.view(step.c);
+    const terms = step.terms.map(bind.term);
+    const size = chooseTiles(c, members, terms, threads.count);
+    const { reproducible } = options;
     const task: CombineTask = {
       kind: 'combine',
       dtype: plan.dtype,
-      reproducible: options.reproducible,
-      members: step.members,
-      c: bind.view(step.c),
-      terms: step.terms.map(bind.term),
+      reproducible,
+      members,
+      c,
+      terms,
       ...size,
     };
-    await runTask(task, tileCount(step.members, rows, cols, size.tileRows, size.tileCols), step.flops);
+    await runTask(task, tileCount({ members, rows: c.rows, cols: c.cols }, size), step.flops);
   }
 
   /** Freivalds' test of one step. @returns the largest relative residual and the bound. */
   async function verifyStep(step: CombineStep): Promise<{ maxError: number; bound: number }> {
-    const { proof, c, terms, members } = step;
+    const { proof, c, members, terms } = step;
     if (proof === undefined || c.cols === 0) return { maxError: 0, bound: 0 };
     const x = options.regionByteOffset + proof.x;
-    drawSigns(new Float64Array(memory.buffer, x, c.cols), options.seed + runs);
+    const vector = new Float64Array(memory.buffer, x, 2 * c.cols);
+    drawSigns(vector.subarray(0, c.cols), options.seed + runs);
+    vector.fill(1, c.cols);
     const products: ImagedTerm[] = [];
     for (const [index, term] of terms.filter(isProduct).entries()) {
-      const { y, z } = proof.images[index]!;
-      const isShared = term.b.memberStride === 0;
-      const image = { y: options.regionByteOffset + y, z: options.regionByteOffset + z };
-      const imageMembers = isShared ? 1 : members;
-      const b = bind.view(term.b);
-      const task: Task = {
-        kind: 'image',
-        dtype: plan.dtype,
-        members: imageMembers,
-        b,
-        x,
-        ...image,
-        tileRows: PROOF_ROWS,
-      };
-      await runTask(task, tileCount(imageMembers, b.rows, 1, PROOF_ROWS, 1));
-      products.push({
-        alpha: term.alpha,
-        a: bind.view(term.a),
-        ...image,
-        memberStride: isShared ? 0 : b.rows,
-      });
+      products.push(await imageTerm(term, x, members, proof.images[index]!));
     }
-    const innerLength = Math.max(...products.map(({ a }) => a.cols));
-    const bound = residualBound(plan.dtype, innerLength, terms.length, c.cols);
-    const found = await runTask(
-      {
-        kind: 'residual',
-        dtype: plan.dtype,
-        members,
-        c: bind.view(c),
-        x,
-        products,
-        matrices: terms.filter(isMatrix).map(term => bind.term(term) as MatrixTerm),
-        relativeBound: bound,
-        absoluteBound: underflowBound(plan.dtype, innerLength, terms.length, c.cols),
-        tileRows: PROOF_ROWS,
-      },
-      tileCount(members, c.rows, 1, PROOF_ROWS, 1),
+    const size = stepSize(plan.dtype, step, products);
+    const relativeBound = residualBound(size);
+    const tiles = rowTiles(
+      { rows: c.rows, cols: Math.max(c.cols, size.innerLength) },
+      members,
+      threads.count,
     );
+    const task: ResidualTask = {
+      kind: 'residual',
+      dtype: plan.dtype,
+      members,
+      c: bind.view(c),
+      x,
+      products,
+      matrices: terms.filter(isMatrix).map(term => bind.term(term) as MatrixTerm), // a matrix term stays one
+      relativeBound,
+      absoluteBound: underflowBound(size),
+      ...tiles,
+    };
+    const found = await runTask(task, tileCount({ members, rows: c.rows, cols: 1 }, tiles));
     if (found.failures > 0) {
-      throw new FrechetError(
-        'verification-failed',
-        `${found.failures} rows of a product differ from it by more than rounding`,
-      );
+      const detail = `${found.failures} rows of a product differ from it by more than rounding`;
+      throw new FrechetError('verification-failed', detail);
     }
-    return { maxError: found.maxError, bound };
+    return { maxError: found.maxError, bound: relativeBound };
+  }
+
+  /** B·x and |B|·1 of one product. @param offsets of its images in the region */
+  async function imageTerm(
+    { alpha, a, b }: ProductTerm<Placed>,
+    x: number,
+    stepMembers: number,
+    offsets: { readonly y: number; readonly z: number },
+  ): Promise<ImagedTerm> {
+    const isShared = b.memberStride === 0;
+    const members = isShared ? 1 : stepMembers;
+    const [y, z] = [options.regionByteOffset + offsets.y, options.regionByteOffset + offsets.z];
+    const tiles = rowTiles(b, members, threads.count);
+    const task: ImageTask = { kind: 'image', dtype: plan.dtype, members, b: bind.view(b), x, y, z, ...tiles };
+    await runTask(task, tileCount({ members, rows: b.rows, cols: 1 }, tiles));
+    return { alpha, a: bind.view(a), y, z, memberStride: isShared ? 0 : b.rows };
   }
 
   async function run(): Promise<ExecutionReport> {
@@ -211,6 +206,16 @@ function binder(plan: Plan, options: ExecuteOptions, elementBytes: number) {
         else data.setFloat32(offset * elementBytes, value, true);
       }
     },
+  };
+}
+
+function stepSize(dtype: Dtype, { c, terms }: CombineStep, products: readonly ImagedTerm[]): StepSize {
+  return {
+    dtype,
+    innerLength: Math.max(...products.map(({ a }) => a.cols)),
+    terms: terms.length,
+    cols: c.cols,
+    alpha: Math.max(...products.map(({ alpha }) => Math.abs(alpha))),
   };
 }
 

@@ -3,10 +3,16 @@
 
 import type { Dtype } from '../../shared/math/dtype.ts';
 import type { View } from '../../shared/math/view.ts';
+import type { TileSize } from './tile.ts';
 
 /** A matrix, or a stack of them: member s begins s·memberStride elements further on (0: one for all members). */
 export interface StackView extends View {
   readonly memberStride: number;
+}
+
+/** Member `member` of a stack. */
+export function memberView(stack: StackView, member: number): View {
+  return { ...stack, offset: stack.offset + member * stack.memberStride };
 }
 
 /** α·A·B. V is the kind of view: one with an address here, one without in a plan. */
@@ -72,15 +78,13 @@ export function viewsOf<V>(term: Term<V>): V[] {
 }
 
 /** C ← Σ terms, for every member. C overlaps no term. */
-export interface CombineTask {
+export interface CombineTask extends TileSize {
   readonly kind: 'combine';
   readonly dtype: Dtype;
   readonly reproducible: boolean;
   readonly members: number;
   readonly c: StackView;
   readonly terms: readonly Term[];
-  readonly tileRows: number;
-  readonly tileCols: number;
 }
 
 /** c ← ⟨A, B⟩ = Σ aᵢⱼ·bᵢⱼ, 1×1, for every member. One tile a member: a sum is never split between threads. */
@@ -94,16 +98,15 @@ export interface InnerTask {
 }
 
 /** y ← B·x and z ← |B|·1 in float64, for rows of one product's right factor (Freivalds' first half). */
-export interface ImageTask {
+export interface ImageTask extends TileSize {
   readonly kind: 'image';
   readonly dtype: Dtype;
   readonly members: number;
   readonly b: StackView;
-  /** Byte offsets of float64 vectors: x has b.cols elements, y and z have b.rows for every member. */
+  /** Byte offsets of float64 vectors: x has b.cols signs and as many ones, y and z have b.rows for every member. */
   readonly x: number;
   readonly y: number;
   readonly z: number;
-  readonly tileRows: number;
 }
 
 /** One product whose images are known. */
@@ -116,14 +119,13 @@ export interface ImagedTerm {
   readonly memberStride: number;
 }
 
-/**
- * Compares C·x with Σ α·A·(B·x) + Σ coefficient·σ·X·x row by row; answers the largest residual and the bound.
- */
-export interface ResidualTask {
+/** Compares C·x with Σ α·A·(B·x) + Σ coefficient·σ·X·x row by row. */
+export interface ResidualTask extends TileSize {
   readonly kind: 'residual';
   readonly dtype: Dtype;
   readonly members: number;
   readonly c: StackView;
+  /** Byte offset of c.cols signs and as many ones, float64. */
   readonly x: number;
   readonly products: readonly ImagedTerm[];
   readonly matrices: readonly MatrixTerm[];
@@ -131,7 +133,6 @@ export interface ResidualTask {
   readonly relativeBound: number;
   /** What underflow may add to a row, absolutely. */
   readonly absoluteBound: number;
-  readonly tileRows: number;
 }
 
 /** Copies `length` elements from one dtype to another, rounding to nearest. */
@@ -203,8 +204,12 @@ export interface ThreadTask {
 export interface Findings {
   /** The largest |residual| / (|A||B|1) of a row. */
   readonly maxError: number;
-  /** Rows whose residual exceeds its bound, or is not finite though its bound is. */
+  /** Rows whose residual exceeds its bound, or is not finite though the row had to be. */
   readonly failures: number;
 }
 
 export const NO_FINDINGS: Findings = { maxError: 0, failures: 0 };
+
+export function mergeFindings(a: Findings, b: Findings): Findings {
+  return { maxError: Math.max(a.maxError, b.maxError), failures: a.failures + b.failures };
+}

@@ -3,13 +3,12 @@
 
 import { createHash } from 'node:crypto';
 import { workerData } from 'node:worker_threads';
-import { unreachable } from '../../shared/assert.ts';
-import { type FloatArray, floatArray } from '../../shared/math/dtype.ts';
-import type { Kernel } from '../kernels/kernel.ts';
+import { assert, unreachable } from '../../shared/assert.ts';
+import { DTYPES, type Dtype, type FloatArray, floatArray } from '../../shared/math/dtype.ts';
 import type { KernelChoice } from '../kernels/select.ts';
-import { createKernel } from '../kernels/source.ts';
-import { imageTile, residualTile } from '../verify/freivalds.ts';
-import { combineTile, memberView, tileAt, wholeArray } from './combine.ts';
+import { createKernel, createVectors } from '../kernels/source.ts';
+import { createVerifier } from '../verify/freivalds.ts';
+import { combineTile } from './combine.ts';
 import { innerProduct } from './elements.ts';
 import { randomAt } from './random.ts';
 import {
@@ -17,42 +16,55 @@ import {
   DIGEST_BYTES,
   type DigestTask,
   type Findings,
+  memberView,
+  mergeFindings,
   NO_FINDINGS,
   type Task,
   type ThreadTask,
 } from './task.ts';
+import { tileAt } from './tile.ts';
 
 /** Posted once to every thread. */
 export interface ThreadSetup {
   readonly memory: WebAssembly.Memory;
   readonly choice: KernelChoice;
+  /** How many threads there are: their scratch is laid out for no more. */
+  readonly count: number;
   /** Index of a 32-bit word from which each thread takes its number. */
   readonly numberAt: number;
-  /** Scratch of thread i begins at scratchByteOffset + i·scratchByteStride: first the fastest kernel's, then the reproducible one's. */
-  readonly scratchByteOffset: number;
-  readonly scratchByteStride: number;
-  readonly fastestBytes: number;
-  readonly reproducibleBytes: number;
+  /** Thread i's scratch begins at byteOffset + i·stride: for its two kernels, then for the verifier. */
+  readonly scratch: {
+    readonly byteOffset: number;
+    readonly stride: number;
+    readonly fastestBytes: number;
+    readonly reproducibleBytes: number;
+  };
 }
 
-const setup = workerData as ThreadSetup;
-const { memory } = setup;
+const { memory, choice, count, numberAt, scratch } = workerData as ThreadSetup;
 const words = new Int32Array(memory.buffer);
 const bytes = new Uint8Array(memory.buffer);
-const number = Atomics.add(words, setup.numberAt, 1);
-const scratch = setup.scratchByteOffset + number * setup.scratchByteStride;
-const fastest = createKernel(setup.choice.fastest, memory, {
-  byteOffset: scratch,
-  byteLength: setup.fastestBytes,
-});
-const reproducible = createKernel(setup.choice.reproducible, memory, {
-  byteOffset: scratch + setup.fastestBytes,
-  byteLength: setup.reproducibleBytes,
-});
-const elements: Record<'float64' | 'float32', FloatArray> = {
-  float64: wholeArray(memory, 'float64'),
-  float32: wholeArray(memory, 'float32'),
+const number = Atomics.add(words, numberAt, 1);
+assert(number < count, 'a thread that died is not replaced');
+const fastestAt = scratch.byteOffset + number * scratch.stride;
+const reproducibleAt = fastestAt + scratch.fastestBytes;
+const kernels = {
+  fastest: createKernel(choice.fastest, memory, { byteOffset: fastestAt, byteLength: scratch.fastestBytes }),
+  reproducible: createKernel(choice.reproducible, memory, {
+    byteOffset: reproducibleAt,
+    byteLength: scratch.reproducibleBytes,
+  }),
 };
+const elements = { float64: wholeMemory('float64'), float32: wholeMemory('float32') };
+const verifier = createVerifier(
+  elements,
+  createVectors(choice.fastest, memory),
+  reproducibleAt + scratch.reproducibleBytes,
+);
+
+function wholeMemory(dtype: Dtype): FloatArray {
+  return floatArray(dtype, memory.buffer, 0, memory.buffer.byteLength / DTYPES[dtype].bytes);
+}
 
 /** Works off tiles until none is left or the cancel word is set. */
 export default function runShare({ task, control, tiles }: ThreadTask): Findings {
@@ -65,29 +77,29 @@ export default function runShare({ task, control, tiles }: ThreadTask): Findings
   return found;
 }
 
-function mergeFindings(a: Findings, b: Findings): Findings {
-  return { maxError: Math.max(a.maxError, b.maxError), failures: a.failures + b.failures };
-}
-
-function runTile(task: Task, tile: number): Findings {
+function runTile(task: Task, index: number): Findings {
   switch (task.kind) {
     case 'combine': {
-      const kernel: Kernel = task.reproducible ? reproducible : fastest;
-      const place = tileAt(tile, task.c.rows, task.c.cols, task.tileRows, task.tileCols);
-      combineTile(task, place, elements[task.dtype], kernel);
+      const kernel = task.reproducible ? kernels.reproducible : kernels.fastest;
+      const { rows, cols } = task.c;
+      const tile = tileAt(index, { members: task.members, rows, cols }, task);
+      combineTile(task, tile, elements[task.dtype], kernel);
       return NO_FINDINGS;
     }
     case 'inner': {
       const data = elements[task.dtype];
-      const sum = innerProduct(data, memberView(task.a, tile), memberView(task.b, tile));
-      data[memberView(task.c, tile).offset] = sum;
+      const sum = innerProduct(data, memberView(task.a, index), memberView(task.b, index));
+      data[memberView(task.c, index).offset] = sum;
       return NO_FINDINGS;
     }
     case 'image':
-      imageTile(task, tileAt(tile, task.b.rows, 1, task.tileRows, 1), elements);
+      verifier.image(task, tileAt(index, { members: task.members, rows: task.b.rows, cols: 1 }, task));
       return NO_FINDINGS;
     case 'residual':
-      return residualTile(task, tileAt(tile, task.c.rows, 1, task.tileRows, 1), elements);
+      return verifier.residual(
+        task,
+        tileAt(index, { members: task.members, rows: task.c.rows, cols: 1 }, task),
+      );
     case 'convert':
       convert(task);
       return NO_FINDINGS;
@@ -102,7 +114,7 @@ function runTile(task: Task, tile: number): Findings {
       return NO_FINDINGS;
     }
     case 'digest':
-      digestTile(task, tile);
+      digestTile(task, index);
       return NO_FINDINGS;
     default:
       return unreachable(task);

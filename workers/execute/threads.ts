@@ -6,8 +6,16 @@ import { Piscina } from 'piscina';
 import { assert } from '../../shared/assert.ts';
 import type { KernelChoice } from '../kernels/select.ts';
 import { scratchBytes } from '../kernels/source.ts';
-import type { Arena } from '../memory/arena.ts';
-import { type Control, type Findings, NO_FINDINGS, type Task, type ThreadTask } from './task.ts';
+import { type Arena, SLOT_ALIGNMENT } from '../memory/arena.ts';
+import { VERIFIER_SCRATCH_BYTES } from '../verify/freivalds.ts';
+import {
+  type Control,
+  type Findings,
+  mergeFindings,
+  NO_FINDINGS,
+  type Task,
+  type ThreadTask,
+} from './task.ts';
 import type { ThreadSetup } from './thread.ts';
 
 export interface Threads {
@@ -19,20 +27,20 @@ export interface Threads {
 }
 
 const WORD_BYTES = 4;
-const ALIGNMENT = 64;
+const ALIGNMENT = SLOT_ALIGNMENT;
 
 /**
  * Starts `count` threads. Their first tasks wait until their kernels are built.
  *
- * @param onFault hears that a thread died: the worker's memory can no longer be trusted, so its process must end.
+ * @param onFault hears that a thread died or a task threw, which none may: the memory it worked on can no longer be
+ * trusted, so the process must end.
  */
-export async function startThreads(
+export function startThreads(
   arena: Arena,
   choice: KernelChoice,
   count: number,
   onFault: (error: Error) => void,
-): Promise<Threads> {
-  const setup = layOut(arena, choice, count);
+): Threads {
   const pool = new Piscina({
     filename: fileURLToPath(new URL('./thread.js', import.meta.url)),
     minThreads: count,
@@ -40,15 +48,22 @@ export async function startThreads(
     idleTimeout: Number.POSITIVE_INFINITY,
     concurrentTasksPerWorker: 1,
     maxQueue: Number.POSITIVE_INFINITY,
-    workerData: setup,
+    workerData: layOut(arena, choice, count),
   });
-  pool.on('error', onFault);
+  let isClosing = false;
   let busyCount = 0;
+  const fault = (error: Error) => {
+    if (!isClosing) onFault(error);
+  };
+  pool.on('error', fault);
 
   async function runShare(share: ThreadTask): Promise<Findings> {
     busyCount += 1;
     try {
-      return (await pool.run(share)) as Findings;
+      return (await pool.run(share)) as Findings; // what thread.ts answers
+    } catch (error) {
+      fault(error as Error); // Piscina rejects with nothing else
+      throw error;
     } finally {
       busyCount -= 1;
     }
@@ -60,39 +75,29 @@ export async function startThreads(
       return Math.min(busyCount, count);
     },
     async run(task, tiles, control) {
-      const shares = Math.min(count, tiles);
-      const found = await Promise.all(
-        Array.from({ length: shares }, () => runShare({ task, control, tiles })),
-      );
-      return found.reduce(
-        (all, one) => ({
-          maxError: Math.max(all.maxError, one.maxError),
-          failures: all.failures + one.failures,
-        }),
-        NO_FINDINGS,
-      );
+      const shares = Array.from({ length: Math.min(count, tiles) }, () => runShare({ task, control, tiles }));
+      // The caller may free the memory as soon as this ends, so it ends when the last thread has stopped.
+      await Promise.allSettled(shares);
+      return (await Promise.all(shares)).reduce(mergeFindings, NO_FINDINGS);
     },
-    close: () => pool.close({ force: true }),
+    close() {
+      isClosing = true;
+      return pool.close({ force: true });
+    },
   };
 }
 
-/** One slot for ever: the threads' counter, then each thread's scratch for its two kernels. */
+/** One slot for ever: the threads' counter, then each thread's scratch. */
 function layOut(arena: Arena, choice: KernelChoice, count: number): ThreadSetup {
   const fastestBytes = alignUp(scratchBytes(choice.fastest.name));
   const reproducibleBytes = alignUp(scratchBytes(choice.reproducible.name));
-  const stride = fastestBytes + reproducibleBytes;
+  const stride = fastestBytes + reproducibleBytes + alignUp(VERIFIER_SCRATCH_BYTES);
   const slot = arena.allocate(ALIGNMENT + count * stride);
   assert(slot !== undefined, 'the arena has room for the scratch of its threads');
-  new Int32Array(arena.memory.buffer)[slot.byteOffset / WORD_BYTES] = 0;
-  return {
-    memory: arena.memory,
-    choice,
-    numberAt: slot.byteOffset / WORD_BYTES,
-    scratchByteOffset: slot.byteOffset + ALIGNMENT,
-    scratchByteStride: stride,
-    fastestBytes,
-    reproducibleBytes,
-  };
+  const numberAt = slot.byteOffset / WORD_BYTES;
+  new Int32Array(arena.memory.buffer)[numberAt] = 0;
+  const scratch = { byteOffset: slot.byteOffset + ALIGNMENT, stride, fastestBytes, reproducibleBytes };
+  return { memory: arena.memory, choice, count, numberAt, scratch };
 }
 
 function alignUp(bytes: number): number {

@@ -25,6 +25,11 @@ export interface Arena {
   free(slot: Slot): void;
 }
 
+/** What a slot for `bytes` takes of an arena. Slots of nothing are slots too, so that each has a place of its own. */
+export function slotBytes(bytes: number): number {
+  return Math.max(SLOT_ALIGNMENT, Math.ceil(bytes / SLOT_ALIGNMENT) * SLOT_ALIGNMENT);
+}
+
 /**
  * An arena of `limitBytes`, rounded down to whole pages and to ARENA_BYTES_MAX. The system commits pages as they are
  * touched. First fit over a list of gaps ordered by address; freeing joins neighbours. O(gaps) each.
@@ -45,7 +50,7 @@ export function createArena(limitBytes: number): Arena {
       return usedBytes;
     },
     allocate(bytes) {
-      const wanted = Math.max(SLOT_ALIGNMENT, Math.ceil(bytes / SLOT_ALIGNMENT) * SLOT_ALIGNMENT);
+      const wanted = slotBytes(bytes);
       const index = gaps.findIndex(gap => gap.byteLength >= wanted);
       const gap = gaps[index];
       if (gap === undefined) return undefined;
@@ -55,8 +60,8 @@ export function createArena(limitBytes: number): Arena {
       return { byteOffset: gap.byteOffset, byteLength: wanted };
     },
     free(slot) {
-      usedBytes -= slot.byteLength;
       insertGap(gaps, slot);
+      usedBytes -= slot.byteLength;
     },
   };
 }

@@ -3,7 +3,7 @@
 
 import { assert } from '../../shared/assert.ts';
 import { FrechetError } from '../../shared/errors.ts';
-import type { Arena, Slot } from './arena.ts';
+import { type Arena, type Slot, slotBytes } from './arena.ts';
 
 export interface SlabRequest {
   /** Names the content: same key, same bytes. Undefined for a slab that nobody else can use. */
@@ -31,51 +31,64 @@ interface Slab {
   readonly slot: Slot;
   readonly key: string | undefined;
   pins: number;
-  loaded: Promise<void>;
+  /** Undefined until its load begins, which is when the whole reservation stands. */
+  loaded: Promise<void> | undefined;
+}
+
+interface Reservation {
+  readonly region: Slot;
+  readonly slabs: readonly Slab[];
 }
 
 interface Waiter {
   readonly regionBytes: number;
   readonly requests: readonly SlabRequest[];
-  readonly admit: (holding: { region: Slot; slabs: Slab[] }) => void;
+  readonly admit: (reservation: Reservation) => void;
 }
 
 export type ArrayCache = ReturnType<typeof createArrayCache>;
 
+/** @param arena what is allocated of it now stays so; all the rest is the cache's. */
 export function createArrayCache(arena: Arena, observer: CacheObserver) {
+  const capacityBytes = arena.limitBytes - arena.usedBytes;
   /** Insertion order is recency: the first unpinned slab is the one to evict. */
   const cached = new Map<string, Slab>();
   const waiters: Waiter[] = [];
+  let heldCount = 0;
 
   /** Everything a block needs, or nothing: a block that held half and waited for the rest could wait for ever. */
-  function tryReserve(waiter: Waiter): { region: Slot; slabs: Slab[] } | undefined {
-    const slabs: Slab[] = [];
-    const region = allocateEvicting(waiter.regionBytes);
-    for (const request of region === undefined ? [] : waiter.requests) {
-      const slab = pinCached(request) ?? createSlab(request);
-      if (slab === undefined) break;
-      slabs.push(slab);
+  function tryReserve({ regionBytes, requests }: Waiter): Reservation | undefined {
+    // Pinned first, so that room is not made by evicting what is about to be used.
+    const found = requests.map(pinCached);
+    const slabs = requests.map((request, index) => found[index] ?? createSlab(request));
+    const region = slabs.includes(undefined) ? undefined : allocateEvicting(regionBytes);
+    const made = slabs.filter(slab => slab !== undefined);
+    if (region !== undefined) return { region, slabs: made };
+    for (const slab of made) {
+      if (slab.loaded === undefined) forget(slab);
+      unpin(slab);
     }
-    if (region !== undefined && slabs.length === waiter.requests.length) return { region, slabs };
-    if (region !== undefined) arena.free(region);
-    slabs.forEach(unpin);
     return undefined;
   }
 
-  function pinCached(request: SlabRequest): Slab | undefined {
-    const slab = request.key === undefined ? undefined : cached.get(request.key);
-    if (slab === undefined) return undefined;
+  function pinCached({ key }: SlabRequest): Slab | undefined {
+    const slab = key === undefined ? undefined : cached.get(key);
+    if (slab === undefined || key === undefined) return undefined;
     slab.pins += 1;
-    cached.delete(slab.key!);
-    cached.set(slab.key!, slab);
+    cached.delete(key);
+    cached.set(key, slab);
     return slab;
   }
 
-  /** A slab without content yet: its load begins once the whole reservation stands. */
   function createSlab(request: SlabRequest): Slab | undefined {
+    // The same slab may be asked for twice in one reservation.
+    const twin = pinCached(request);
+    if (twin !== undefined) return twin;
     const slot = allocateEvicting(request.bytes);
     if (slot === undefined) return undefined;
-    return { slot, key: request.key, pins: 1, loaded: NOT_LOADED };
+    const slab: Slab = { slot, key: request.key, pins: 1, loaded: undefined };
+    if (request.key !== undefined) cached.set(request.key, slab);
+    return slab;
   }
 
   function allocateEvicting(bytes: number): Slot | undefined {
@@ -84,45 +97,84 @@ export function createArrayCache(arena: Arena, observer: CacheObserver) {
       if (slot !== undefined) return slot;
       const victim = [...cached.values()].find(slab => slab.pins === 0);
       if (victim === undefined) return undefined;
-      cached.delete(victim.key!);
-      arena.free(victim.slot);
+      evict(victim);
     }
+  }
+
+  function evict(slab: Slab): void {
+    forget(slab);
+    arena.free(slab.slot);
+  }
+
+  function forget(slab: Slab): void {
+    if (isCached(slab)) cached.delete(slab.key!);
+  }
+
+  function isCached(slab: Slab): boolean {
+    return slab.key !== undefined && cached.get(slab.key) === slab;
   }
 
   function unpin(slab: Slab): void {
     slab.pins -= 1;
     assert(slab.pins >= 0, 'a slab is unpinned once for each pin');
-    const isCached = slab.key !== undefined && cached.get(slab.key) === slab;
-    if (slab.pins === 0 && !isCached) arena.free(slab.slot);
+    if (slab.pins === 0 && !isCached(slab)) arena.free(slab.slot);
   }
 
   /** First come, first served: a small block may not overtake a large one for ever. */
   function serveWaiters(): void {
     for (let head = waiters[0]; head !== undefined; head = waiters[0]) {
-      const reserved = tryReserve(head);
-      if (reserved === undefined) return;
+      const reservation = tryReserve(head) ?? reserveAlone(head);
+      if (reservation === undefined) return;
       waiters.shift();
-      startLoads(reserved.slabs, head.requests);
-      head.admit(reserved);
+      heldCount += 1;
+      startLoads(reservation.slabs, head.requests);
+      head.admit(reservation);
     }
   }
 
+  /** Where nobody holds anything, only cached slabs can be in the way: between them gaps may be too small. */
+  function reserveAlone(waiter: Waiter): Reservation | undefined {
+    if (heldCount > 0) return undefined;
+    for (const slab of [...cached.values()]) evict(slab);
+    const reservation = tryReserve(waiter);
+    assert(reservation !== undefined, 'what fits the arena fits it when it is empty');
+    return reservation;
+  }
+
   function startLoads(slabs: readonly Slab[], requests: readonly SlabRequest[]): void {
-    slabs.forEach((slab, index) => {
-      if (slab.loaded !== NOT_LOADED) {
+    for (const [index, slab] of slabs.entries()) {
+      if (slab.loaded !== undefined) {
         observer.hit();
-        return;
+        continue;
       }
-      const request = requests[index]!;
-      if (request.key !== undefined) {
-        observer.miss();
-        cached.set(request.key, slab);
-      }
-      slab.loaded = request.load(slab.slot);
+      if (slab.key !== undefined) observer.miss();
+      slab.loaded = requests[index]!.load(slab.slot); // one slab for each request
       // A slab that failed to load is nobody's content: the next block reads it again.
-      slab.loaded.catch(() => {
-        if (slab.key !== undefined && cached.get(slab.key) === slab) cached.delete(slab.key);
-      });
+      slab.loaded.catch(() => forget(slab));
+    }
+  }
+
+  /** Waits for its turn and for room. */
+  function reserve(
+    regionBytes: number,
+    requests: readonly SlabRequest[],
+    signal: AbortSignal | undefined,
+  ): Promise<Reservation> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const leave = () => {
+        waiters.splice(waiters.indexOf(waiter), 1);
+        reject(signal?.reason);
+        serveWaiters();
+      };
+      const admit = (reservation: Reservation) => {
+        signal?.removeEventListener('abort', leave);
+        resolve(reservation);
+      };
+      const waiter = { regionBytes, requests, admit };
+      signal?.addEventListener('abort', leave, { once: true });
+      waiters.push(waiter);
+      serveWaiters();
     });
   }
 
@@ -130,41 +182,40 @@ export function createArrayCache(arena: Arena, observer: CacheObserver) {
     /**
      * Reserves a region and slabs together, waiting for room, and resolves when the slabs are filled.
      *
-     * @throws job-too-large where the arena could not hold them even if it were empty; whatever a load throws.
+     * @param signal ends the waiting for room; a load that has begun is waited for, since others may share it.
+     * @throws unavailable where the arena could not hold them even if it were empty; the signal's reason; whatever a
+     * load throws.
      */
-    async acquire(regionBytes: number, requests: readonly SlabRequest[]): Promise<Holding> {
-      const wanted = requests.reduce((sum, request) => sum + request.bytes, regionBytes);
-      if (wanted > arena.limitBytes) {
-        throw new FrechetError(
-          'unavailable',
-          'this worker has less memory than the block needs; raise FRECHET_MEMORY_BYTES',
-          {
-            limit: arena.limitBytes,
-            requested: wanted,
-          },
-        );
-      }
-      const reserved = await new Promise<{ region: Slot; slabs: Slab[] }>(admit => {
-        waiters.push({ regionBytes, requests, admit });
-        serveWaiters();
-      });
+    async acquire(
+      regionBytes: number,
+      requests: readonly SlabRequest[],
+      signal?: AbortSignal,
+    ): Promise<Holding> {
+      refuseImpossible(regionBytes, requests, capacityBytes);
+      const { region, slabs } = await reserve(regionBytes, requests, signal);
       const release = once(() => {
-        arena.free(reserved.region);
-        reserved.slabs.forEach(unpin);
+        heldCount -= 1;
+        arena.free(region);
+        slabs.forEach(unpin);
         serveWaiters();
       });
-      const loads = await Promise.allSettled(reserved.slabs.map(slab => slab.loaded));
+      const loads = await Promise.allSettled(slabs.map(slab => slab.loaded));
       const failure = loads.find(load => load.status === 'rejected');
       if (failure !== undefined) {
         release();
         throw failure.reason;
       }
-      return { region: reserved.region, slabs: reserved.slabs.map(slab => slab.slot), release };
+      return { region, slabs: slabs.map(slab => slab.slot), release };
     },
   };
 }
 
-const NOT_LOADED = Promise.resolve();
+function refuseImpossible(regionBytes: number, requests: readonly SlabRequest[], limit: number): void {
+  const requested = requests.reduce((sum, { bytes }) => sum + slotBytes(bytes), slotBytes(regionBytes));
+  if (requested <= limit) return;
+  const detail = 'this worker has less memory than the block needs; raise FRECHET_MEMORY_BYTES';
+  throw new FrechetError('unavailable', detail, { limit, requested });
+}
 
 function once(action: () => void): () => void {
   let done = false;

@@ -5,6 +5,7 @@ import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
 import { denseView, type Order } from '../../shared/math/view.ts';
 import { DIGEST_BYTES, mapTerm, type StackView, type Term, viewsOf } from '../execute/task.ts';
 import { SLOT_ALIGNMENT } from '../memory/arena.ts';
+import { collapseMembers } from './collapse.ts';
 import { placeBuffers } from './lifetimes.ts';
 import { type InputSlab, type Placed, type Plan, REGION, type Step } from './plan.ts';
 
@@ -50,13 +51,13 @@ export function createDrafting(dtype: Dtype, members: number) {
   /** Adds a step and keeps alive what it touches. */
   function push(
     step: (place: Place, at: At) => Step,
-    touched: readonly (Draft['home'] | undefined)[],
+    touched: readonly Draft['home'][],
     runCount: number,
   ): void {
     const now = steps.push(step) - 1;
     runs += runCount;
     for (const home of touched) {
-      if (home === undefined || typeof home === 'number') continue;
+      if (typeof home === 'number') continue;
       home.first = Math.min(home.first, now);
       home.last = Math.max(home.last, now);
     }
@@ -66,10 +67,13 @@ export function createDrafting(dtype: Dtype, members: number) {
     return view.memberStride === 0 ? 1 : members;
   }
 
-  /** y and z of one product, for each member that has a B of its own. */
-  function image(b: Draft) {
-    const bytes = membersOf(b) * b.rows * FLOAT64_BYTES;
-    return { y: buffer(bytes), z: buffer(bytes) };
+  /** The vectors of Freivalds' test; y and z of each product, for each member that has a B of its own. */
+  function proofOf(c: Draft, terms: readonly DraftTerm[]) {
+    const images = terms
+      .filter(term => term.kind === 'product')
+      .map(({ b }) => membersOf(b) * b.rows * FLOAT64_BYTES)
+      .map(bytes => ({ y: buffer(bytes), z: buffer(bytes) }));
+    return images.length > 0 ? { x: buffer(2 * c.cols * FLOAT64_BYTES), images } : undefined;
   }
 
   return {
@@ -88,25 +92,24 @@ export function createDrafting(dtype: Dtype, members: number) {
     },
 
     /** C ← Σ terms. @param flops of one member. */
-    combine(c: Draft, terms: readonly DraftTerm[], flops: bigint): void {
-      const images = terms.flatMap(term => (term.kind === 'product' ? [image(term.b)] : []));
-      const x = images.length > 0 ? buffer(c.cols * FLOAT64_BYTES) : undefined;
+    combine(target: Draft, summands: readonly DraftTerm[], flops: bigint): void {
+      const stack = { c: target, terms: summands };
+      const { c, terms } = collapseMembers(stack, members) ?? stack;
+      const proof = proofOf(c, terms);
       const step = (place: Place, at: At): Step => ({
         kind: 'combine',
         members: membersOf(c),
         c: place(c),
         terms: terms.map(term => mapTerm(term, place)),
-        flops: flops * BigInt(membersOf(c)),
-        ...(x === undefined
-          ? {}
-          : { proof: { x: at(x), images: images.map(({ y, z }) => ({ y: at(y), z: at(z) })) } }),
+        flops: flops * BigInt(membersOf(target)),
+        ...(proof && {
+          proof: { x: at(proof.x), images: proof.images.map(({ y, z }) => ({ y: at(y), z: at(z) })) },
+        }),
       });
-      const vectors = images.flatMap(({ y, z }) => [y, z]);
-      push(
-        step,
-        [c.home, x, ...vectors, ...terms.flatMap(viewsOf).map(view => view.home)],
-        2 + images.length,
-      );
+      const vectors = proof === undefined ? [] : [proof.x, ...proof.images.flatMap(({ y, z }) => [y, z])];
+      const views = terms.flatMap(viewsOf).map(view => view.home);
+      // One run computes, one makes each product's image, one compares.
+      push(step, [c.home, ...vectors, ...views], 2 + (proof?.images.length ?? 0));
     },
 
     /** c ← ⟨A, B⟩. @param flops of one member. */

@@ -14,24 +14,37 @@ export interface Placement {
   readonly totalBytes: number;
 }
 
-/** O(n²) in the number of buffers, which is at most a few thousand. */
+interface Placed {
+  readonly start: number;
+  readonly stop: number;
+  readonly last: number;
+}
+
+/** O(n·a) for n buffers of which at most a are alive at one time. Buffers of no bytes take no place. */
 export function placeBuffers(lifetimes: readonly Lifetime[], alignment: number): Placement {
-  const byteOffsets: number[] = [];
+  const byteOffsets = lifetimes.map(() => 0);
+  const births = [...lifetimes.entries()].filter(([, { bytes }]) => bytes > 0);
+  births.sort(([, a], [, b]) => a.first - b.first);
+  /** By place. */
+  let alive: Placed[] = [];
   let totalBytes = 0;
-  lifetimes.forEach((buffer, index) => {
-    const bytes = Math.ceil(buffer.bytes / alignment) * alignment;
-    const neighbours = lifetimes
-      .slice(0, index)
-      .map((other, at) => ({ other, start: byteOffsets[at]! }))
-      .filter(({ other }) => other.bytes > 0 && other.first <= buffer.last && buffer.first <= other.last)
-      .sort((a, b) => a.start - b.start);
-    let offset = 0;
-    for (const { other, start } of neighbours) {
-      if (start - offset >= bytes) break;
-      offset = Math.max(offset, start + Math.ceil(other.bytes / alignment) * alignment);
-    }
-    byteOffsets.push(offset);
-    totalBytes = Math.max(totalBytes, offset + bytes);
-  });
+  for (const [index, { bytes, first, last }] of births) {
+    alive = alive.filter(other => other.last >= first);
+    const size = Math.ceil(bytes / alignment) * alignment;
+    const { start, position } = firstGap(alive, size);
+    alive.splice(position, 0, { start, stop: start + size, last });
+    byteOffsets[index] = start;
+    totalBytes = Math.max(totalBytes, start + size);
+  }
   return { byteOffsets, totalBytes };
+}
+
+/** The lowest place for `size` bytes between the living, and its position among them. */
+function firstGap(alive: readonly Placed[], size: number): { start: number; position: number } {
+  let start = 0;
+  for (const [position, other] of alive.entries()) {
+    if (other.start - start >= size) return { start, position };
+    start = other.stop;
+  }
+  return { start, position: alive.length };
 }

@@ -3,11 +3,18 @@
 
 import { assert } from '../../shared/assert.ts';
 import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
-import { type Node, type NodeOf, type Range, topologicalOrder } from '../../shared/math/graph.ts';
+import {
+  type InputNode,
+  type Node,
+  type NodeOf,
+  type Range,
+  type Region,
+  topologicalOrder,
+} from '../../shared/math/graph.ts';
 import { denseView, type Order, sliceView, transposeView } from '../../shared/math/view.ts';
 import { type Buffer, createDrafting, type Draft, type Drafting, type DraftTerm } from './draft.ts';
 import type { InputSlab, Plan } from './plan.ts';
-import { type InputLayout, planSlabs } from './slabs.ts';
+import { type InputLayout, planSlabs, slabOf, wholeRegion } from './slabs.ts';
 import { analyseSums, flopsOf, isStep, type Summand, structureOf } from './sums.ts';
 
 /** What one block computes. */
@@ -71,7 +78,7 @@ function locate(lowering: Lowering, node: Node): Draft {
   if (isStep(node)) return combine(lowering, node);
   switch (node.primitive) {
     case 'input':
-      return slabView(lowering, node.params.name);
+      return inputView(lowering, node, wholeRegion(node));
     case 'constant':
       return lowering.drafting.constant(node.params.value);
     case 'transpose': {
@@ -99,24 +106,27 @@ function viewOf(lowering: Lowering, node: Node): Draft {
   return draft;
 }
 
-function slabView({ slabs }: Lowering, name: string): Draft {
-  const index = slabs.findIndex(slab => slab.name === name);
-  const slab = slabs[index];
-  assert(slab !== undefined, `input ${name} has a slab`);
+/** A region of an input, within the slab that holds it. */
+function inputView({ slabs }: Lowering, input: InputNode, { rows, cols }: Region): Draft {
+  const home = slabOf(slabs, input, { rows, cols });
+  const slab = slabs[home]!;
+  const [height, width] = [slab.rows[1] - slab.rows[0], slab.cols[1] - slab.cols[0]];
   const { rowStride, colStride, memberStride } = slab;
-  const rows = slab.rows[1] - slab.rows[0];
-  const cols = slab.cols[1] - slab.cols[0];
-  return { rows, cols, offset: 0, rowStride, colStride, memberStride, home: index };
+  const whole = { rows: height, cols: width, offset: 0, rowStride, colStride };
+  const [top, left] = [slab.rows[0], slab.cols[0]];
+  return {
+    ...sliceView(whole, rows[0] - top, rows[1] - top, cols[0] - left, cols[1] - left),
+    memberStride,
+    home,
+  };
 }
 
 function slice(lowering: Lowering, node: NodeOf<'slice'>): Draft {
   const [input] = node.inputs;
-  const draft = viewOf(lowering, input);
   const { rows, cols } = node.params;
-  // A slab holds only the box that is needed, so that slices of an input count from the box's corner.
-  const slab = input.primitive === 'input' ? lowering.slabs[draft.home as number] : undefined;
-  const [top, left] = [slab?.rows[0] ?? 0, slab?.cols[0] ?? 0];
-  return { ...draft, ...sliceView(draft, rows[0] - top, rows[1] - top, cols[0] - left, cols[1] - left) };
+  if (input.primitive === 'input') return inputView(lowering, input, { rows, cols });
+  const draft = viewOf(lowering, input);
+  return { ...draft, ...sliceView(draft, rows[0], rows[1], cols[0], cols[1]) };
 }
 
 /** vec(X) reads X column by column: a view where X lies that way, otherwise a copy that does. */
@@ -154,9 +164,14 @@ function termOf(lowering: Lowering, { node, coefficient, opened }: Summand): Dra
   if (structureOf(node) !== undefined) return kronTerm(lowering, node, coefficient);
   const [first, second] = node.inputs.map(input => viewOf(lowering, input));
   assert(first !== undefined && second !== undefined, 'products and scales have two inputs');
+  // A kernel rounds α to its dtype before it multiplies, so the verification must too.
   return node.primitive === 'matmul'
-    ? { kind: 'product', alpha: coefficient, a: first, b: second }
+    ? { kind: 'product', alpha: roundTo(lowering.program.dtype, coefficient), a: first, b: second }
     : { kind: 'matrix', coefficient, scalar: first, x: second };
+}
+
+function roundTo(dtype: Dtype, value: number): number {
+  return dtype === 'float32' ? Math.fround(value) : value;
 }
 
 function kronTerm(lowering: Lowering, node: Node, coefficient: number): DraftTerm {

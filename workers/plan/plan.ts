@@ -24,7 +24,7 @@ export interface CombineStep {
   readonly proof?: ProofSpace;
 }
 
-/** Byte offsets in the region: x of c.cols elements, and for each product y and z of k elements a member. */
+/** Byte offsets in the region: x of c.cols signs and as many ones, and for each product y and z of k elements a member. */
 export interface ProofSpace {
   readonly x: number;
   readonly images: readonly { readonly y: number; readonly z: number }[];
@@ -41,7 +41,7 @@ export interface InnerStep {
 
 export type Step = CombineStep | InnerStep;
 
-/** The piece of an input that a block reads: one matrix, or members [start, stop) of a stack. Its index is its space. */
+/** A piece of an input that a block reads: one matrix, or members [start, stop) of a stack. Its index is its space. */
 export interface InputSlab {
   readonly name: string;
   readonly role: Role;

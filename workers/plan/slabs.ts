@@ -1,15 +1,17 @@
-// Which piece of each input a block needs, and how it lies in memory: the smallest box around all slices of it, in
-// the order of its file, so that nothing is transposed or gathered twice.
+// Which pieces of its inputs a block reads, and how they lie in memory: a box for each slice, in the order of its
+// file, so that nothing is transposed. Boxes of one input are joined where the whole is no larger than its parts: rows
+// of A and columns of A stay two slabs, or a block of A + A' would read all of A.
 
 import { assert } from '../../shared/assert.ts';
-import { type InputNode, type Node, type Range, topologicalOrder } from '../../shared/math/graph.ts';
+import {
+  type InputNode,
+  type Node,
+  type Range,
+  type Region,
+  topologicalOrder,
+} from '../../shared/math/graph.ts';
 import type { Order } from '../../shared/math/view.ts';
 import type { InputSlab } from './plan.ts';
-
-interface Box {
-  rows: Range;
-  cols: Range;
-}
 
 /** Where an input's bytes come from, as far as a plan must know. */
 export interface InputLayout {
@@ -18,63 +20,94 @@ export interface InputLayout {
   readonly stacked: boolean;
 }
 
-/** The slabs of all inputs under `roots`, in order of first use. */
+/** The slabs of all inputs under `roots`, those of one input side by side, inputs in order of first use. */
 export function planSlabs(
   roots: readonly Node[],
   layouts: ReadonlyMap<string, InputLayout>,
   members: Range,
 ): InputSlab[] {
-  const boxes = new Map<InputNode, Box>();
-  const order = topologicalOrder(roots);
-  for (const node of order) {
-    for (const input of node.inputs) {
-      if (input.primitive === 'input') widen(boxes, input, node);
-    }
-  }
-  for (const root of roots) if (root.primitive === 'input') widen(boxes, root, root);
-  return order
-    .filter(node => node.primitive === 'input')
-    .map(input => slab(input, boxes.get(input), layouts.get(input.params.name), members));
-}
-
-/** A slice needs its own region; any other user needs the whole. */
-function widen(boxes: Map<InputNode, Box>, input: InputNode, user: Node): void {
-  const { rows, cols } = input.shape;
-  const region: Box = user.primitive === 'slice' ? user.params : { rows: [0, rows], cols: [0, cols] };
-  const box = boxes.get(input);
-  boxes.set(input, {
-    rows: box === undefined ? region.rows : hull(box.rows, region.rows),
-    cols: box === undefined ? region.cols : hull(box.cols, region.cols),
+  return [...inputRegions(roots)].flatMap(([input, regions]) => {
+    const layout = layouts.get(input.params.name);
+    assert(layout !== undefined, `the layout of input ${input.params.name} is known`);
+    return regions.reduce(join, []).map(box => slab(input, box, layout, members));
   });
 }
 
-function hull(a: Range, b: Range): Range {
+/** Index of the slab that holds a region of an input. */
+export function slabOf(slabs: readonly InputSlab[], input: InputNode, region: Region): number {
+  const index = slabs.findIndex(one => one.name === input.params.name && isInside(region, one));
+  assert(index >= 0, `a slab of input ${input.params.name} holds the region`);
+  return index;
+}
+
+/** What is read of an input by whoever reads it all. */
+export function wholeRegion({ shape }: Node): Region {
+  return { rows: [0, shape.rows], cols: [0, shape.cols] };
+}
+
+/** A slice reads its own region; any other user reads the whole. */
+function inputRegions(roots: readonly Node[]): Map<InputNode, Region[]> {
+  const regions = new Map<InputNode, Region[]>();
+  const order = topologicalOrder(roots);
+  for (const node of order) if (node.primitive === 'input') regions.set(node, []);
+  for (const node of order) {
+    for (const input of node.inputs) {
+      if (input.primitive !== 'input') continue;
+      regions.get(input)!.push(node.primitive === 'slice' ? node.params : wholeRegion(input));
+    }
+  }
+  for (const root of roots) if (root.primitive === 'input') regions.get(root)!.push(wholeRegion(root));
+  return regions;
+}
+
+/** Adds a box to disjoint ones; a join may make room for the next. */
+function join(boxes: readonly Region[], added: Region): Region[] {
+  const partner = boxes.find(box => area(hull(box, added)) <= area(box) + area(added));
+  if (partner === undefined) return [...boxes, added];
+  return join(
+    boxes.filter(box => box !== partner),
+    hull(partner, added),
+  );
+}
+
+function hull(a: Region, b: Region): Region {
+  return { rows: hullOf(a.rows, b.rows), cols: hullOf(a.cols, b.cols) };
+}
+
+function hullOf(a: Range, b: Range): Range {
   return [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
 }
 
-function slab(
-  input: InputNode,
-  box: Box | undefined,
-  layout: InputLayout | undefined,
-  members: Range,
-): InputSlab {
-  const { name, role } = input.params;
-  assert(box !== undefined && layout !== undefined, `the layout of input ${name} is known`);
-  const rows = box.rows[1] - box.rows[0];
-  const cols = box.cols[1] - box.cols[0];
+function isInside(region: Region, { rows, cols }: Region): boolean {
+  return (
+    rows[0] <= region.rows[0] &&
+    region.rows[1] <= rows[1] &&
+    cols[0] <= region.cols[0] &&
+    region.cols[1] <= cols[1]
+  );
+}
+
+function area({ rows, cols }: Region): number {
+  return (rows[1] - rows[0]) * (cols[1] - cols[0]);
+}
+
+function slab({ params }: InputNode, { rows, cols }: Region, layout: InputLayout, members: Range): InputSlab {
+  const height = rows[1] - rows[0];
+  const width = cols[1] - cols[0];
   const count = layout.stacked ? members[1] - members[0] : 1;
-  // Element (s, i, j) of a C-ordered stack is at (s·rows + i)·cols + j, of a Fortran-ordered one at s + count·(i + rows·j).
+  // Element (s, i, j) of a C-ordered stack is at (s·height + i)·width + j, of a Fortran-ordered one at s + count·(i + height·j).
   const strides =
     layout.order === 'C'
-      ? { rowStride: cols, colStride: 1, memberStride: rows * cols }
-      : { rowStride: count, colStride: count * rows, memberStride: 1 };
+      ? { rowStride: width, colStride: 1, memberStride: height * width }
+      : { rowStride: count, colStride: count * height, memberStride: 1 };
   return {
-    name,
-    role,
-    ...box,
+    name: params.name,
+    role: params.role,
+    rows,
+    cols,
     ...(layout.stacked ? { members } : {}),
     ...strides,
     memberStride: layout.stacked ? strides.memberStride : 0,
-    elements: count * rows * cols,
+    elements: count * height * width,
   };
 }

@@ -43,7 +43,9 @@ export function analyseSums(outputs: readonly Node[]): Sums {
   for (const node of order.toReversed()) {
     if (!demanded.has(node)) continue;
     const read = isStep(node) ? summandsOf(node).flatMap(operandsOf) : node.inputs;
-    for (const operand of read) demanded.add(operand);
+    // A slice of an input is a view of its own slab; the rest of the input is not read.
+    const isLoaded = node.primitive === 'slice' && node.inputs[0].primitive === 'input';
+    for (const operand of isLoaded ? [] : read) demanded.add(operand);
   }
   return { summandsOf, demanded: order.filter(node => demanded.has(node)) };
 }
@@ -52,7 +54,9 @@ export function analyseSums(outputs: readonly Node[]): Sums {
 function keepProvable(summands: readonly Summand[]): readonly Summand[] {
   const hasStructure = summands.some(({ node, opened }) => opened && structureOf(node) !== undefined);
   if (!hasStructure) return summands;
-  return summands.map(summand => (summand.node.primitive === 'matmul' ? { ...summand, opened: false } : summand));
+  return summands.map(summand =>
+    summand.node.primitive === 'matmul' ? { ...summand, opened: false } : summand,
+  );
 }
 
 /** The Kronecker product, identity or vec'd structure that a step writes column by column, sliced or not. */

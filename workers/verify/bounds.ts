@@ -1,9 +1,28 @@
 // How far a correct product may be from the exact one. Bounds follow Higham, Accuracy and Stability of Numerical
-// Algorithms (2nd ed.), §3.1 and §3.5; none is a tuned tolerance.
+// Algorithms (2nd ed.), §2.2, §3.1 and §3.5; none is a tuned tolerance.
 
 import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
 
 const CHECK_ROUNDOFF = DTYPES.float64.unitRoundoff;
+
+/** The largest finite number: a sum that comes to less of magnitudes cannot have overflowed on its way. */
+export const LARGEST = {
+  float64: Number.MAX_VALUE,
+  float32: 2 ** 128 - 2 ** 104,
+} as const satisfies Record<Dtype, number>;
+
+/** A step C = Σ αAB + Σ cX as far as its bounds depend on it. */
+export interface StepSize {
+  readonly dtype: Dtype;
+  /** The longest inner dimension. */
+  readonly innerLength: number;
+  /** Terms of the sum. */
+  readonly terms: number;
+  /** Columns of C. */
+  readonly cols: number;
+  /** The largest |α|. */
+  readonly alpha: number;
+}
 
 /** γ_n = n·u / (1 − n·u): the relative error of n successive roundings. Infinite where n·u reaches 1. */
 export function gamma(count: number, unitRoundoff: number): number {
@@ -12,19 +31,21 @@ export function gamma(count: number, unitRoundoff: number): number {
 }
 
 /**
- * Relative to (|A||B|1)ᵢ, how large a row's residual of Freivalds' test may be when C = Σ αAB + Σ cX was computed
- * correctly in `dtype`: the row itself carries γ of the longest sum plus one rounding for each α and each term
- * added; the test's own three sums of length ≤ k + n run in float64.
- *
- * @param innerLength the longest inner dimension k; @param terms the number of terms; @param cols n.
+ * Relative to Σ|α||A||B|1 + Σ|c||X|1, how large a row's residual of Freivalds' test may be when C was computed
+ * correctly: the row itself carries γ of the longest sum plus two roundings for each term; the test's own sums of
+ * length at most k + n run in float64.
  */
-export function residualBound(dtype: Dtype, innerLength: number, terms: number, cols: number): number {
+export function residualBound({ dtype, innerLength, terms, cols }: StepSize): number {
   const computed = gamma(innerLength + 2 * terms + 2, DTYPES[dtype].unitRoundoff);
   const tested = gamma(2 * (innerLength + cols) + 4 * terms + 4, CHECK_ROUNDOFF);
   return computed + tested;
 }
 
-/** What underflow may add to a row's residual: half the smallest number for each multiplication (Higham §2.2). */
-export function underflowBound(dtype: Dtype, innerLength: number, terms: number, cols: number): number {
-  return DTYPES[dtype].smallest * (innerLength + 2) * Math.max(1, terms) * Math.max(1, cols);
+/**
+ * What underflow may add to a row's residual: at most the smallest number for each multiplication of C's row, and of
+ * the test's, of which those before the scaling by α are scaled with it.
+ */
+export function underflowBound({ dtype, innerLength, terms, cols, alpha }: StepSize): number {
+  const multiplications = (innerLength + 2) * Math.max(1, terms) * Math.max(1, cols);
+  return DTYPES[dtype].smallest * multiplications * Math.max(1, alpha);
 }

@@ -1,84 +1,138 @@
 // Freivalds' test (1977) of C = Σ αAB + Σ cX: with a random ±1 vector x, C·x must equal Σ αA(Bx) + Σ cXx up to
-// rounding. A wrong row escapes a round with probability at most 1/2; it costs about 1/n of the product.
-// Rows whose bound is not finite (NaN, infinity or overflow in the operands) cannot be judged and are passed over.
+// rounding. A wrong row escapes a round with probability at most 1/2, one with a single wrong element never; it costs
+// about 1/n of the product. Rows whose bound is not finite (NaN, infinity or overflow in the operands) cannot be
+// judged and are passed over.
 
-import type { Dtype, FloatArray } from '../../shared/math/dtype.ts';
-import type { View } from '../../shared/math/view.ts';
-import { memberView, type Tile } from '../execute/combine.ts';
-import type { Findings, ImageTask, ResidualTask } from '../execute/task.ts';
+import { DTYPES, type Dtype, type FloatArray } from '../../shared/math/dtype.ts';
+import { sliceView, type View } from '../../shared/math/view.ts';
+import {
+  type Findings,
+  type ImageTask,
+  memberView,
+  mergeFindings,
+  NO_FINDINGS,
+  type ResidualTask,
+} from '../execute/task.ts';
+import type { Tile } from '../execute/tile.ts';
+import type { Vectors } from '../kernels/vectors.ts';
+import { ROWS_PER_TILE_MAX } from '../plan/tiles.ts';
+import { LARGEST } from './bounds.ts';
 
-type Elements = Record<Dtype, FloatArray>;
+const FLOAT64_BYTES = DTYPES.float64.bytes;
+/** Each matrix is read twice, as it is and as |A|: so many of its bytes at a time, that the second time finds a cache. */
+const STRIP_BYTES = 192 * 1024;
 
-/** Rows of y = B·x and z = |B|·1, float64. */
-export function imageTile(task: ImageTask, tile: Tile, elements: Elements): void {
-  const data = elements[task.dtype];
-  const vectors = elements.float64;
-  const b = memberView(task.b, tile.member);
-  const [x, y, z] = [task.x / 8, task.y / 8 + tile.member * b.rows, task.z / 8 + tile.member * b.rows];
-  for (let row = tile.rowStart; row < tile.rowStop; row++) {
-    vectors[y + row] = rowTimes(data, b, row, vectors, x);
-    vectors[z + row] = rowMagnitude(data, b, row);
+/** Bytes of scratch that a verifier owns, 8-byte aligned. */
+export const VERIFIER_SCRATCH_BYTES = ROWS_PER_TILE_MAX * FLOAT64_BYTES;
+
+export type Verifier = ReturnType<typeof createVerifier>;
+
+/**
+ * The two halves of the test, for one thread: `elements` are the whole memory, `vectors` work over the same,
+ * `scratch` is the byte offset of VERIFIER_SCRATCH_BYTES of it.
+ */
+export function createVerifier(elements: Record<Dtype, FloatArray>, vectors: Vectors, scratch: number) {
+  const scratchAt = scratch / FLOAT64_BYTES;
+  const product = elements.float64.subarray(scratchAt, scratchAt + ROWS_PER_TILE_MAX);
+  const row = {
+    expected: new Float64Array(ROWS_PER_TILE_MAX),
+    magnitude: new Float64Array(ROWS_PER_TILE_MAX),
+    reach: new Float64Array(ROWS_PER_TILE_MAX),
+  };
+
+  /** Rows of |A|·x or A·x; valid until the next call. */
+  function times(dtype: Dtype, a: View, x: number, magnitude: boolean): Float64Array {
+    vectors.matvec({ dtype, a, x, y: scratchAt, magnitude });
+    return product as Float64Array; // of float64 elements
   }
-}
 
-/** Residuals of rows [rowStart, rowStop) of one member of C. */
-export function residualTile(task: ResidualTask, tile: Tile, elements: Elements): Findings {
-  const data = elements[task.dtype];
-  const vectors = elements.float64;
-  const c = memberView(task.c, tile.member);
-  let maxError = 0;
-  let failures = 0;
-  for (let row = tile.rowStart; row < tile.rowStop; row++) {
-    let expected = 0;
-    let magnitude = 0;
+  /** Σ αA(Bx) + Σ cXx, Σ |α||A||B|1 + Σ |c||X|1, and how far a sum in between can have come, for a strip of rows. */
+  function expect(task: ResidualTask, member: number, start: number, stop: number): void {
+    const { dtype, c } = task;
+    for (const sums of [row.expected, row.magnitude, row.reach]) sums.fill(0, 0, stop - start);
     for (const { alpha, a: stack, y, z, memberStride } of task.products) {
-      const a = memberView(stack, tile.member);
-      const first = tile.member * memberStride;
-      expected += alpha * rowTimes(data, a, row, vectors, y / 8 + first);
-      magnitude += Math.abs(alpha) * absoluteRowTimes(data, a, row, vectors, z / 8 + first);
+      const a = sliceView(memberView(stack, member), start, stop, 0, stack.cols);
+      const first = member * memberStride;
+      const images = times(dtype, a, y / FLOAT64_BYTES + first, false);
+      addTimes(row.expected, alpha, images, stop - start);
+      const sizes = times(dtype, a, z / FLOAT64_BYTES + first, true);
+      addTimes(row.magnitude, Math.abs(alpha), sizes, stop - start);
+      addTimes(row.reach, Math.max(1, Math.abs(alpha)), sizes, stop - start);
     }
+    const signs = task.x / FLOAT64_BYTES;
     for (const { coefficient, scalar, x: stack } of task.matrices) {
-      const factor = coefficient * (scalar === null ? 1 : data[memberView(scalar, tile.member).offset]!);
-      const x = memberView(stack, tile.member);
-      expected += factor * rowTimes(data, x, row, vectors, task.x / 8);
-      magnitude += Math.abs(factor) * rowMagnitude(data, x, row);
+      const factor =
+        coefficient * (scalar === null ? 1 : elements[dtype][memberView(scalar, member).offset]!);
+      const x = sliceView(memberView(stack, member), start, stop, 0, stack.cols);
+      addTimes(row.expected, factor, times(dtype, x, signs, false), stop - start);
+      const sizes = times(dtype, x, signs + c.cols, true);
+      addTimes(row.magnitude, Math.abs(factor), sizes, stop - start);
+      addTimes(row.reach, Math.abs(factor), sizes, stop - start);
     }
-    const residual = Math.abs(rowTimes(data, c, row, vectors, task.x / 8) - expected);
-    const bound = task.relativeBound * magnitude + task.absoluteBound;
-    if (!Number.isFinite(bound)) continue;
-    // Written so that a residual that is NaN fails.
-    if (!(residual <= bound)) failures += 1;
-    if (residual > task.absoluteBound) maxError = Math.max(maxError, residual / magnitude);
   }
-  return { maxError, failures };
+
+  function compare(task: ResidualTask, member: number, start: number, stop: number): Findings {
+    expect(task, member, start, stop);
+    const { dtype, c, relativeBound, absoluteBound } = task;
+    const strip = sliceView(memberView(c, member), start, stop, 0, c.cols);
+    const computed = times(dtype, strip, task.x / FLOAT64_BYTES, false);
+    let found = NO_FINDINGS;
+    for (let i = 0; i < stop - start; i++) {
+      const residual = Math.abs(computed[i]! - row.expected[i]!);
+      const magnitude = row.magnitude[i]!;
+      const bound = relativeBound * magnitude + absoluteBound;
+      if (residual <= bound) {
+        const maxError = residual > absoluteBound ? residual / magnitude : 0;
+        if (maxError > found.maxError) found = { ...found, maxError };
+      } else if (mustBeJudged(residual, bound, row.reach[i]!, dtype)) {
+        found = { ...found, failures: found.failures + 1 };
+      }
+    }
+    return found;
+  }
+
+  return {
+    /** y = B·x and z = |B|·1, for a tile of rows. */
+    image(task: ImageTask, tile: Tile): void {
+      const { dtype } = task;
+      const signs = task.x / FLOAT64_BYTES;
+      for (const { member, start, stop } of strips(task.b, dtype, tile)) {
+        const b = memberView(task.b, member);
+        const a = sliceView(b, start, stop, 0, b.cols);
+        const first = member * b.rows + start;
+        vectors.matvec({ dtype, a, x: signs, y: task.y / FLOAT64_BYTES + first, magnitude: false });
+        vectors.matvec({ dtype, a, x: signs + b.cols, y: task.z / FLOAT64_BYTES + first, magnitude: true });
+      }
+    },
+
+    /** The residuals of a tile of rows of C. */
+    residual(task: ResidualTask, tile: Tile): Findings {
+      const widest = task.products.reduce((a, b) => (b.a.cols > a.cols ? b.a : a), task.c);
+      let found = NO_FINDINGS;
+      for (const { member, start, stop } of strips(widest, task.dtype, tile))
+        found = mergeFindings(found, compare(task, member, start, stop));
+      return found;
+    },
+  };
 }
 
-function rowTimes(data: FloatArray, view: View, row: number, vectors: FloatArray, x: number): number {
-  let at = view.offset + row * view.rowStride;
-  let sum = 0;
-  for (let j = 0; j < view.cols; j++) {
-    sum += data[at]! * vectors[x + j]!;
-    at += view.colStride;
-  }
-  return sum;
+/** Members of a tile, in strips of rows that a cache holds. */
+function* strips({ cols }: View, dtype: Dtype, { memberStart, memberStop, rowStart, rowStop }: Tile) {
+  const rows = Math.max(8, Math.floor(STRIP_BYTES / Math.max(1, cols * DTYPES[dtype].bytes)));
+  for (let member = memberStart; member < memberStop; member++)
+    for (let start = rowStart; start < rowStop; start += rows)
+      yield { member, start, stop: Math.min(rowStop, start + rows) };
 }
 
-function absoluteRowTimes(data: FloatArray, view: View, row: number, vectors: FloatArray, x: number): number {
-  let at = view.offset + row * view.rowStride;
-  let sum = 0;
-  for (let j = 0; j < view.cols; j++) {
-    sum += Math.abs(data[at]!) * vectors[x + j]!;
-    at += view.colStride;
-  }
-  return sum;
+function addTimes(sums: Float64Array, factor: number, terms: Float64Array, count: number): void {
+  for (let i = 0; i < count; i++) sums[i]! += factor * terms[i]!;
 }
 
-function rowMagnitude(data: FloatArray, view: View, row: number): number {
-  let at = view.offset + row * view.rowStride;
-  let sum = 0;
-  for (let j = 0; j < view.cols; j++) {
-    sum += Math.abs(data[at]!);
-    at += view.colStride;
-  }
-  return sum;
+/**
+ * Whether a residual that is not within its bound is an error. It is not where the bound says nothing, nor where the
+ * row overflowed in `dtype` and was entitled to.
+ */
+function mustBeJudged(residual: number, bound: number, reach: number, dtype: Dtype): boolean {
+  if (!Number.isFinite(bound)) return false;
+  return Number.isFinite(residual) || reach < LARGEST[dtype];
 }

@@ -1,24 +1,26 @@
 // Operands into shared memory: which bytes of an array a slab needs, in how many reads, and in what precision they
 // arrive. Reading fills the slab directly; checking digests and rounding run on the threads.
 
-import { FrechetError } from '../shared/errors.ts';
-import type { ArrayStore, OpenArray } from '../shared/io/array-store.ts';
-import type { DerivationInput } from '../shared/job/derivation.ts';
-import { RESULT_CHUNK_BYTES } from '../shared/job/limits.ts';
-import type { ValueSource } from '../shared/job/spec.ts';
-import { DTYPES, type Dtype } from '../shared/math/dtype.ts';
-import type { Order } from '../shared/math/view.ts';
-import { digestData, digestSpaceBytes } from './execute/digests.ts';
-import type { Findings, Task } from './execute/task.ts';
-import type { Threads } from './execute/threads.ts';
-import type { Slot } from './memory/arena.ts';
-import type { SlabRequest } from './memory/array-cache.ts';
-import type { InputSlab } from './plan/plan.ts';
+import { FrechetError } from '../../shared/errors.ts';
+import type { ArrayStore, OpenArray } from '../../shared/io/array-store.ts';
+import type { DerivationInput } from '../../shared/job/derivation.ts';
+import { RESULT_CHUNK_BYTES } from '../../shared/job/limits.ts';
+import type { ValueSource } from '../../shared/job/spec.ts';
+import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
+import { digestData, digestSpaceBytes } from '../execute/digests.ts';
+import type { Findings, Task } from '../execute/task.ts';
+import type { Threads } from '../execute/threads.ts';
+import type { Slot } from '../memory/arena.ts';
+import type { SlabRequest } from '../memory/array-cache.ts';
+import type { InputSlab } from '../plan/plan.ts';
+import type { CheckedChunks } from './checked-chunks.ts';
+import { type Piece, piecesOf } from './pieces.ts';
 
 export interface LoadDeps {
   readonly arrays: ArrayStore;
   readonly memory: WebAssembly.Memory;
   readonly threads: Threads;
+  readonly checkedChunks: CheckedChunks;
 }
 
 /** Control words and alignment behind a slab's data. */
@@ -43,7 +45,13 @@ export function slabRequest(
     const target = sourceBytes(deps, slab, source, slot, widest);
     if ('array' in source)
       await readArray(deps, run, job.tenant, source.array, slab, input, target, slot.byteOffset + dataBytes);
-    else copyBox(Buffer.from(source.inline, 'base64'), boxRuns(slab, input, source), target);
+    else
+      copyBox(
+        Buffer.from(source.inline, 'base64'),
+        piecesOf(slab, input, source.order),
+        target,
+        source.dtype,
+      );
     await convert(run, slab.elements, source.dtype, dtype, target.byteOffset, slot.byteOffset);
   };
   return { key: cacheKey(job.tenant, slab, source, dtype), bytes, load };
@@ -84,69 +92,9 @@ function sourceBytes(
   return new Uint8Array(memory.buffer, slot.byteOffset + slab.elements * widest - length, length);
 }
 
-/** A contiguous piece of an array that is a contiguous piece of its slab; in elements. */
-interface Piece {
-  readonly from: number;
-  readonly to: number;
-  readonly length: number;
-}
-
-/** The pieces of an array that make up a slab, in the array's order; neighbours are joined. */
-export function boxRuns(slab: InputSlab, input: DerivationInput, { order }: { order: Order }): Piece[] {
-  const axes = axesOf(slab, input, order);
-  const [fastest, ...slower] = axes;
-  const runs: Piece[] = [];
-  let to = 0;
-  const walk = (depth: number, from: number): void => {
-    const axis = slower[depth];
-    if (axis === undefined) {
-      append(runs, { from: from + fastest!.range[0], to, length: fastest!.range[1] - fastest!.range[0] });
-      to += fastest!.range[1] - fastest!.range[0];
-      return;
-    }
-    for (let index = axis.range[0]; index < axis.range[1]; index++)
-      walk(depth - 1, from + index * axis.stride);
-  };
-  walk(slower.length - 1, 0);
-  return runs.filter(run => run.length > 0);
-}
-
-interface Axis {
-  readonly range: readonly [number, number];
-  /** Elements of the array from one index to the next. */
-  readonly stride: number;
-}
-
-/** The axes of the array, fastest first. */
-function axesOf(slab: InputSlab, input: DerivationInput, order: Order): Axis[] {
-  const { rows, cols } = input.shape;
-  const sizes = [
-    ...(slab.members === undefined ? [] : [{ range: slab.members, size: input.members ?? 1 }]),
-    { range: slab.rows, size: rows },
-    { range: slab.cols, size: cols },
-  ];
-  const fastestFirst = order === 'C' ? sizes.toReversed() : sizes;
-  let stride = 1;
-  return fastestFirst.map(({ range, size }) => {
-    const axis = { range, stride };
-    stride *= size;
-    return axis;
-  });
-}
-
-function append(runs: Piece[], run: Piece): void {
-  const last = runs.at(-1);
-  if (last !== undefined && last.from + last.length === run.from) {
-    runs[runs.length - 1] = { ...last, length: last.length + run.length };
-  } else {
-    runs.push(run);
-  }
-}
-
-function copyBox(source: Uint8Array, runs: readonly Piece[], target: Uint8Array): void {
-  const elements = runs.reduce((sum, { length }) => sum + length, 0);
-  const size = elements === 0 ? 0 : target.byteLength / elements;
-  for (const { from, to, length } of runs)
+function copyBox(source: Uint8Array, pieces: Iterable<Piece>, target: Uint8Array, dtype: Dtype): void {
+  const size = DTYPES[dtype].bytes;
+  for (const { from, to, length } of pieces)
     target.set(source.subarray(from * size, (from + length) * size), to * size);
 }
 
@@ -166,14 +114,19 @@ async function readArray(
   try {
     const { footer } = array;
     const size = DTYPES[footer.dtype].bytes;
-    for (const { from, to, length } of boxRuns(slab, input, footer)) {
+    const pieces = () => piecesOf(slab, input, footer.order);
+    const isWhole = target.byteLength === footer.bytes;
+    if (!isWhole) await deps.checkedChunks.check(`${tenant}/${id}`, array, byteRanges(pieces(), size));
+    for (const { from, to, length } of pieces())
       await readWhole(array, target.subarray(to * size, (to + length) * size), from * size, input.name);
-    }
-    if (target.byteLength === footer.bytes)
-      await verifyWhole(deps, run, array, target, digestsAt, input.name);
+    if (isWhole) await verifyWhole(deps, run, array, target, digestsAt, input.name);
   } finally {
     await array.close();
   }
+}
+
+function* byteRanges(pieces: Iterable<Piece>, size: number): Generator<[start: number, stop: number]> {
+  for (const { from, length } of pieces) yield [from * size, (from + length) * size];
 }
 
 /** One read call moves at most this much: the operating system's own limit is 2 GiB. */
