@@ -7,7 +7,7 @@ import { type HeldBodies, heldBodies } from './held-bodies.ts';
 
 /** A body must bring at least this many bytes in every window spent waiting for it; our own slowness does not count. */
 const BODY_WINDOW_SECONDS = 30;
-const BODY_WINDOW_BYTES_MIN = 4 * 1024;
+const BODY_WINDOW_BYTES_MIN = 64 * 1024;
 
 export interface BodyLimits {
   /**

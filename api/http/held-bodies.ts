@@ -5,7 +5,7 @@ import type { Request } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
 
 /** Parsing takes several times the bytes for a moment, one body at a time; this leaves room for it in a small pod. */
-const HELD_BODIES_BYTES_MAX = 256 * 1024 * 1024;
+const HELD_BODIES_BYTES_MAX = 128 * 1024 * 1024;
 const RETRY_AFTER_SECONDS = 2;
 
 export class HeldBodies {

@@ -268,14 +268,14 @@ test('a body that is slow but moves is read to its end', async () => {
     request.on('error', reject);
     let sent = 0;
     const drip = setInterval(() => {
-      request.write('x'.repeat(2_000));
-      sent += 2_000;
-      if (sent < 40_000) return;
+      request.write('x'.repeat(20_000));
+      sent += 20_000;
+      if (sent < 400_000) return;
       clearInterval(drip);
       request.end();
     }, 40);
   });
-  assert.deepEqual(JSON.parse(answer), { bytes: 40_000 });
+  assert.deepEqual(JSON.parse(answer), { bytes: 400_000 });
 });
 
 test('a client that goes away in its body disturbs nobody and is no bug', async () => {
