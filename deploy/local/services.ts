@@ -2,9 +2,10 @@
 // here as Kubernetes would elsewhere.
 
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { type Config, readConfig } from '../../shared/io/config.ts';
 import { withReleasers } from '../../shared/io/releasers.ts';
+import { findBlas } from './blas.ts';
 import { keepRedis } from './keep-redis.ts';
 import { REPOSITORY_ROOT } from './root.ts';
 import { type ReadyMessage, type Role, superviseRole } from './supervise.ts';
@@ -38,7 +39,7 @@ export interface RunningServices {
   stop(): Promise<void>;
 }
 
-type Settings = Config<'drainSeconds' | 'gatewayAdminPort' | 'redisUrl'>;
+type Settings = Config<'drainSeconds' | 'gatewayAdminPort' | 'redisUrl' | 'kernel'>;
 
 /**
  * Starts everything, and resolves when everything is ready. Where a part fails, the others are stopped again.
@@ -46,7 +47,7 @@ type Settings = Config<'drainSeconds' | 'gatewayAdminPort' | 'redisUrl'>;
  * @throws unavailable; AbortError where `signal` says so; ConfigError
  */
 export async function startServices(options: ServicesOptions): Promise<RunningServices> {
-  const settings = readConfig(options.env, ['drainSeconds', 'gatewayAdminPort', 'redisUrl']);
+  const settings = readConfig(options.env, ['drainSeconds', 'gatewayAdminPort', 'redisUrl', 'kernel']);
   const dataDir = resolve(options.dataDir);
   await mkdir(dataDir, { recursive: true });
   const { value, release } = await withReleasers(async releasers => {
@@ -62,7 +63,12 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
     releasers.push('the roles', async () => {
       await Promise.all(roles.map(role => role.stop()));
     });
-    const env = { ...options.env, FRECHET_REDIS_URL: redis.url, FRECHET_DATA_DIR: dataDir };
+    const env = {
+      ...options.env,
+      ...(await libraryEnvironment(options, settings)),
+      FRECHET_REDIS_URL: redis.url,
+      FRECHET_DATA_DIR: dataDir,
+    };
     const starts = Array.from({ length: 1 + (options.workers ?? 1) }, async (_, index) => {
       const role = await superviseRole(describeRole({ ...options, env }, settings, index));
       roles.push(role);
@@ -73,6 +79,16 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
   });
   const { url, adminUrl } = value.gateway.ready;
   return { ...value, url: url ?? '', adminUrl, stop: release };
+}
+
+/** Where the roles' loader finds the BLAS that was fetched for them. */
+async function libraryEnvironment(
+  { env, log }: ServicesOptions,
+  { kernel }: Settings,
+): Promise<NodeJS.ProcessEnv> {
+  const blas = await findBlas(kernel, log);
+  if (blas === undefined) return {};
+  return { LD_LIBRARY_PATH: [blas, env.LD_LIBRARY_PATH].filter(Boolean).join(delimiter) };
 }
 
 /** @param index 0 for the gateway, from 1 for workers; each admin port is the gateway's plus that */
