@@ -7,7 +7,7 @@ import type { Terminal } from './terminal.ts';
 const ROWS = 2048;
 const INNER = 2048;
 const COLUMNS = 512;
-const DIRECTIONS = 4;
+const DIRECTIONS = 16;
 const CHECK_COLUMNS = 16;
 const BYTES_PER_ELEMENT = 8;
 
@@ -15,7 +15,7 @@ const BYTES_PER_ELEMENT = 8;
 const SAMPLES = [
   [0, 0],
   [1, 777],
-  [3, 2047],
+  [15, 2047],
 ] as const;
 
 /** @throws where an entry is further off than rounding explains, or the check does not pass */
