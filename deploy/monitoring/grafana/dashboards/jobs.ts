@@ -123,7 +123,8 @@ export const jobs: DashboardSpec = {
         {
           kind: 'timeseries',
           title: 'Waiting, 50 % and 95 %',
-          description: 'By operation. Above the objective of five minutes: more workers, or fewer large jobs at once.',
+          description:
+            'By operation. Above the objective of five minutes: more workers, or fewer large jobs at once.',
           unit: 's',
           width: 12,
           queries: [0.5, 0.95].map(quantile => ({

@@ -56,6 +56,7 @@ export const redisAndStore: DashboardSpec = {
           description:
             'Some hundred a second for each busy worker. Far more while nothing is computed: report it.',
           unit: 'ops',
+          width: 8,
           queries: [
             {
               expr: `sum(rate(redis_commands_processed_total{${REDIS}}[$__rate_interval]))`,
@@ -69,6 +70,7 @@ export const redisAndStore: DashboardSpec = {
           description:
             'Two for each gateway and three for each worker, and a few of BullMQ. Growing without new pods: report it.',
           unit: 'short',
+          width: 8,
           queries: [{ expr: `redis_connected_clients{${REDIS}}`, legend: 'clients' }],
         },
         {
@@ -78,6 +80,7 @@ export const redisAndStore: DashboardSpec = {
             'Whether the last write and rewrite succeeded. At 0 the volume is full or broken, and a restart loses the queue; jobs do not.',
           unit: 'short',
           max: 1,
+          width: 8,
           queries: [
             { expr: `redis_aof_last_write_status{${REDIS}}`, legend: 'write' },
             { expr: `redis_aof_last_bgrewrite_status{${REDIS}}`, legend: 'rewrite' },
