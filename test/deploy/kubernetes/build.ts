@@ -59,7 +59,7 @@ export async function buildWithComponents(components: readonly string[]): Promis
     const parts = components.map(name => path(`components/${name}`));
     await writeFile(
       join(folder, 'kustomization.yaml'),
-      `resources: [${path('base')}]\ncomponents: [${parts.join(', ')}]\n`,
+      `namespace: frechet\nresources: [${path('base')}]\ncomponents: [${parts.join(', ')}]\n`,
     );
     return await buildFolder(folder);
   } finally {
