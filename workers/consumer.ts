@@ -4,22 +4,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, WaitingError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { AssertionError } from '../shared/assert.ts';
 import { FrechetError } from '../shared/errors.ts';
 import { QUEUE_NAME, type WorkQueue, type WorkReference } from '../shared/io/queue.ts';
 import { REDIS_PREFIX } from '../shared/io/redis.ts';
 import { type ActiveBlocks, flopsDone } from './active-blocks.ts';
-import { Cancelled } from './execute/executor.ts';
+import { Cancelled, type Execution } from './execute/executor.ts';
 import { type FinishDeps, failJob, finalProblem, finishJob, readReceipt } from './finish-job.ts';
 import type { KnownJob, KnownJobs } from './known-jobs.ts';
 import { type BlockDeps, runBlock } from './run-block.ts';
+import { isBug, runGuarded, type SuspectDeps } from './suspects.ts';
+import { startVigil } from './vigil.ts';
 
-export interface ConsumerDeps extends BlockDeps, FinishDeps {
+export interface ConsumerDeps extends BlockDeps, FinishDeps, SuspectDeps {
   readonly queue: WorkQueue;
   readonly known: KnownJobs;
   readonly active: ActiveBlocks;
   /** Hears of errors that only a bug explains; it is to end the process, whose memory may be in any state. */
   readonly onBug: (error: Error) => void;
+  /** Work waits and none of it comes here: only a new process helps. */
+  readonly onStarved: () => void;
 }
 
 export interface Consumer {
@@ -31,8 +34,6 @@ export interface Consumer {
 const BLOCKS_AT_ONCE = 4;
 /** A lock is renewed at half of this; a worker that cannot do that for so long is taken for dead. */
 const LOCK_MS = 30_000;
-/** A block that saw so many workers die is taken for the cause: rollouts hand blocks back, and chance is not so stubborn. */
-const DEATHS_MAX = 10;
 /** BullMQ's own count must not end anything: only an outcome in the store does. */
 const STALLS_MAX = 1_000;
 /** How often progress is told and a missed cancellation is looked for. */
@@ -41,25 +42,45 @@ const TELL_MS = 500;
 const CLOSE_MS_MAX = 2_000;
 const IDLE_POLL_MS = 20;
 
+export interface ConsumerTimes {
+  /** A lock that has not been renewed for so long is taken for lost, with the worker that held it. */
+  readonly lockMs: number;
+}
+
 /** @param connection of role `consumer`, used for nothing else. */
-export function startConsumer(deps: ConsumerDeps, connection: Redis): Consumer {
+export function startConsumer(
+  deps: ConsumerDeps,
+  connection: Redis,
+  { lockMs }: ConsumerTimes = { lockMs: LOCK_MS },
+): Consumer {
   let isHandingBack = false;
   let entries = 0;
+  let taken = 0;
   const worker = new Worker<WorkReference>(QUEUE_NAME, (entry, token) => processEntry(entry, token), {
     connection,
     prefix: REDIS_PREFIX,
     concurrency: BLOCKS_AT_ONCE,
-    lockDuration: LOCK_MS,
+    lockDuration: lockMs,
+    stalledInterval: lockMs,
     maxStalledCount: STALLS_MAX,
   });
   worker.on('error', error => deps.log.warn({ err: error }, 'the consumer met a fault of the queue'));
   worker.on('stalled', () => deps.metrics.frechet_stalled_blocks_total.inc());
   const teller = setInterval(() => tell(deps).catch(() => undefined), TELL_MS).unref();
 
+  const vigil = startVigil({
+    taken: () => taken,
+    isBusy: () => entries > 0,
+    waiting: () => deps.queue.waiting(),
+    onStarved: deps.onStarved,
+  });
+
   async function processEntry(entry: Job<WorkReference>, token: string | undefined): Promise<void> {
     entries += 1;
+    taken += 1;
     try {
-      await processReference(deps, entry.data, entry.stalledCounter);
+      // The queue counts attempts that were never ended: their worker died, stood still or lost Redis.
+      await processReference(deps, entry.data, entry.stalledCounter > 0);
     } catch (error) {
       if (isBug(error)) deps.onBug(error);
       if (error instanceof Cancelled && isHandingBack) {
@@ -79,6 +100,7 @@ export function startConsumer(deps: ConsumerDeps, connection: Redis): Consumer {
 
   return {
     async close(drainMs) {
+      vigil.stop();
       const closed = worker.close();
       const timer = setTimeout(() => {
         isHandingBack = true;
@@ -96,11 +118,11 @@ export function startConsumer(deps: ConsumerDeps, connection: Redis): Consumer {
   }
 }
 
-/** @param deaths how many workers died over this very reference. */
+/** @param isSuspect whether a worker may have died over this very reference */
 async function processReference(
   deps: ConsumerDeps,
   { tenant, jobId, block }: WorkReference,
-  deaths: number,
+  isSuspect: boolean,
 ): Promise<void> {
   const job = await deps.known.get(tenant, jobId);
   // Deleted or ended meanwhile: nothing is owed to anybody.
@@ -114,8 +136,7 @@ async function processReference(
   if (block === null) return finishOrWait(deps, job);
   const startedAt = new Date(deps.clock()).toISOString();
   try {
-    refusePoison(block, deaths);
-    await computeBlock(deps, job, block);
+    await computeBlock(deps, job, block, isSuspect);
   } catch (error) {
     return endUnlessRetried(deps, job, error, startedAt);
   }
@@ -129,28 +150,27 @@ async function finishOrWait(deps: ConsumerDeps, { spec, plan }: KnownJob): Promi
   throw new FrechetError('unavailable', `${missing.length} blocks are still missing`);
 }
 
-async function computeBlock(deps: ConsumerDeps, { spec, plan }: KnownJob, block: number): Promise<void> {
+async function computeBlock(
+  deps: ConsumerDeps,
+  { spec, plan }: KnownJob,
+  block: number,
+  isSuspect: boolean,
+): Promise<void> {
   if ((await readReceipt(deps.jobs, spec, block)) !== undefined) {
     deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'present' });
     return;
   }
-  const active = deps.active.begin({
-    tenant: spec.tenant,
-    jobId: spec.id,
-    block,
-    flops: plan.blockFlops(block),
-  });
+  const address = { tenant: spec.tenant, jobId: spec.id, block };
+  const active = deps.active.begin({ ...address, flops: plan.blockFlops(block) });
   try {
     await hint(deps, () => noteStarted(deps, spec));
-    await runBlock(deps, {
-      spec,
-      plan,
-      index: block,
-      signal: active.signal,
-      onExecution: execution => {
-        active.execution = execution;
-      },
-    });
+    const { signal } = active;
+    const onExecution = (execution: Execution) => {
+      active.execution = execution;
+    };
+    await runGuarded(deps, address, { isSuspect, signal }, () =>
+      runBlock(deps, { spec, plan, index: block, signal, onExecution }),
+    );
     await hint(deps, async () => {
       await deps.live.noteBlockDone(spec.id, block, plan.blockFlops(block));
       await deps.live.publish({ type: 'block', tenant: spec.tenant, jobId: spec.id, block });
@@ -166,20 +186,6 @@ async function noteStarted({ live, metrics, clock }: ConsumerDeps, spec: KnownJo
   const seconds = Math.max(0, (nowMs - Date.parse(spec.createdAt)) / 1000);
   metrics.frechet_job_queue_seconds.observe({ operation: spec.operation }, seconds);
   await live.publish({ type: 'started', tenant: spec.tenant, jobId: spec.id });
-}
-
-/** @throws block-poisoned */
-function refusePoison(block: number, deaths: number): void {
-  if (deaths <= DEATHS_MAX) return;
-  throw new FrechetError(
-    'block-poisoned',
-    `block ${block} ended the worker that computed it, ${deaths} times`,
-  );
-}
-
-/** Errors that no circumstance explains. Faults of the store, of Redis and of requests are none of these. */
-function isBug(error: unknown): error is Error {
-  return [AssertionError, TypeError, RangeError, ReferenceError].some(bug => error instanceof bug);
 }
 
 /** A final error ends the job; a cancelled job has ended already; anything else is thrown on, to be tried again. */

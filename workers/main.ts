@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { ArrayStore } from '../shared/io/array-store.ts';
+import { createBlockAttempts } from '../shared/io/block-attempts.ts';
 import { ConfigError } from '../shared/io/config.ts';
 import { JobStore } from '../shared/io/job-store.ts';
 import { createLive, subscribeLive, type WorkerPresence } from '../shared/io/live.ts';
@@ -17,6 +18,7 @@ import { type Releasers, withReleasers } from '../shared/io/releasers.ts';
 import { openStore } from '../shared/io/store/open-store.ts';
 import { readVersion } from '../shared/io/version.ts';
 import { createActiveBlocks } from './active-blocks.ts';
+import { createCompany } from './company.ts';
 import { readWorkerConfig, type WorkerConfig } from './config.ts';
 import { startConsumer } from './consumer.ts';
 import { startThreads, type Threads } from './execute/threads.ts';
@@ -71,6 +73,7 @@ async function startWorker(
 ): Promise<{ readonly adminUrl: string }> {
   const { registry, metrics } = createMetrics('worker');
   const version = readVersion();
+  const life = randomUUID();
   const choice = selectKernel(config.kernel);
   log.info({ kernel: choice.name, reason: choice.reason, threads: config.threads }, 'kernel chosen');
   metrics.frechet_build_info.set({ version, kernel: choice.name }, 1);
@@ -123,24 +126,32 @@ async function startWorker(
       known: createKnownJobs(jobs),
       active,
       checkedChunks: createCheckedChunks(),
+      attempts: createBlockAttempts(store, life),
+      company: createCompany(),
       onBug: crash,
+      onStarved: () => crash(new Error('work waits, and none of it comes here')),
     },
     connect('consumer'),
   );
   releasers.push('the consumer', () => consumer.close(config.drainSeconds * 1000));
   const reconciler = startReconciler(shared);
   releasers.push('the reconciler', () => reconciler.stop());
-  const presence = { version, kernel: choice.name, threads: threads.count, memoryBytes: arena.limitBytes };
+  const presence = {
+    id: life,
+    version,
+    kernel: choice.name,
+    threads: threads.count,
+    memoryBytes: arena.limitBytes,
+  };
   announce(shared.live, presence, log, releasers);
 
-  const id = randomUUID();
   const admin = await startAdminListener({
     host: config.host,
     port: config.workerAdminPort,
     readiness: createReadiness({
       shutdown: async () => (draining.aborted ? 'the worker is shutting down' : undefined),
       Redis: () => redisFault(producer),
-      store: storeCheck(store, `worker-${id}`),
+      store: storeCheck(store, `worker-${life}`),
     }),
     metrics: async () => {
       setGauges(metrics, arena, threads);
@@ -161,22 +172,21 @@ function setGauges(metrics: WorkerMetrics, arena: Arena, threads: Threads): void
 /** Tells the gateways that this worker lives, until it ends. */
 function announce(
   live: ReturnType<typeof createLive>,
-  about: Pick<WorkerPresence, 'version' | 'kernel' | 'threads' | 'memoryBytes'>,
+  about: Pick<WorkerPresence, 'id' | 'version' | 'kernel' | 'threads' | 'memoryBytes'>,
   log: Logger,
   releasers: Releasers,
 ): void {
-  const id = randomUUID();
   const startedAt = new Date().toISOString();
   const tell = () =>
     live
-      .announceWorker({ id, ...about, startedAt, seenAt: new Date().toISOString() })
+      .announceWorker({ ...about, startedAt, seenAt: new Date().toISOString() })
       .catch((error: unknown) => log.debug({ err: error }, 'Redis did not hear of this worker'));
   const timer = setInterval(tell, ANNOUNCE_MS).unref();
   // The first connection may still be under way.
   setTimeout(tell, 200).unref();
   releasers.push('the presence', async () => {
     clearInterval(timer);
-    await live.forgetWorker(id).catch(() => undefined);
+    await live.forgetWorker(about.id).catch(() => undefined);
   });
 }
 

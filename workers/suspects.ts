@@ -2,6 +2,7 @@
 // stopped, or lost Redis, and of four blocks side by side one may have been the cause. So a suspect runs alone, with
 // a marker in the store: what dies then is its doing, and after DEATHS_MAX such deaths its job fails, and no other.
 
+import { AssertionError } from '../shared/assert.ts';
 import { FrechetError } from '../shared/errors.ts';
 import type { BlockAddress, BlockAttempts } from '../shared/io/block-attempts.ts';
 import type { Logger } from '../shared/io/logger.ts';
@@ -42,10 +43,24 @@ async function runMarked(deps: SuspectDeps, address: BlockAddress, work: () => P
   await attempts.begin(address);
   try {
     await work();
-  } finally {
-    // A marker that cannot be removed is one false death; a worker that meets the block again removes its own.
-    await attempts.end(address).catch((error: unknown) => {
-      log.warn({ err: error, ...address }, 'the marker of an attempt stays behind');
-    });
+  } catch (error) {
+    // The process is about to end over it: a death like any other, and the marker is to tell of it.
+    if (!isBug(error)) await endAttempt(deps, address);
+    throw error;
   }
+  await endAttempt(deps, address);
+}
+
+/** A marker that cannot be removed is one false death; a worker that meets the block again removes its own. */
+async function endAttempt({ attempts, log }: SuspectDeps, address: BlockAddress): Promise<void> {
+  try {
+    await attempts.end(address);
+  } catch (error) {
+    log.warn({ err: error, ...address }, 'the marker of an attempt stays behind');
+  }
+}
+
+/** Errors that no circumstance explains. Faults of the store, of Redis and of requests are none of these. */
+export function isBug(error: unknown): error is Error {
+  return [AssertionError, TypeError, RangeError, ReferenceError].some(bug => error instanceof bug);
 }

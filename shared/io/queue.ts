@@ -30,6 +30,8 @@ export interface WorkQueue {
   enqueueMissing(spec: JobSpec, blocks: readonly number[]): Promise<void>;
   /** Whether the queue holds any entry for the job that will still run. */
   knows(spec: JobSpec, blocksTotal: number): Promise<boolean>;
+  /** Entries that any worker could take now. */
+  waiting(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -77,6 +79,9 @@ export function createWorkQueue(connection: Redis): WorkQueue {
       const id = blocksTotal === 1 ? entryId(spec.id, 0) : entryId(spec.id, null);
       const state = await queue.getJobState(id);
       return state !== 'unknown' && state !== 'failed' && state !== 'completed';
+    },
+    async waiting() {
+      return queue.getJobCountByTypes('prioritized', 'waiting');
     },
     async close() {
       await Promise.all([queue.close(), flows.close()]);
