@@ -9,7 +9,8 @@ import { decodeNpy, type NpyArray } from './npy.ts';
 export type { JobDocument } from '../../api/jobs/job-document.ts';
 
 const POLL_MS = 50;
-const FINISH_MS_MAX = 90_000;
+/** A worker that died is missed after its locks have lapsed and two looks at them, half a minute apart. */
+const FINISH_MS_MAX = 150_000;
 const FINAL = new Set(['succeeded', 'failed', 'cancelled']);
 
 export type Client = ReturnType<typeof createClient>;
