@@ -26,6 +26,21 @@ const ROOMS: readonly Room[] = [
     mayImport: ['api/', 'deploy/local/redis.ts', ...SHARED_AND_NODE],
   },
   { room: 'api/app.ts', mayImport: ['api/'] },
+  // Runs in browsers: nothing of Node, and of ours only what is pure.
+  { room: 'api/client/', mayImport: ['shared/math/'] },
+  { room: 'api/cli.ts', mayImport: ['api/cli/', ...SHARED_AND_NODE] },
+  {
+    // Starts a service where none is named, and examines this machine.
+    room: 'api/cli/',
+    mayImport: [
+      'api/client/',
+      'deploy/local/services.ts',
+      'deploy/local/up.ts',
+      'deploy/local/redis.ts',
+      'workers/kernels/select.ts',
+      ...SHARED_AND_NODE,
+    ],
+  },
   { room: 'api/deps.ts', mayImport: ['api/', ...SHARED_AND_NODE] },
   {
     room: 'api/routes/',
@@ -173,6 +188,7 @@ export function importCycles(lines: readonly ImportLine[]): string[][] {
 const ENTRIES = [
   'api/main.ts',
   'api/cli.ts',
+  'api/client/examples/quickstart.ts',
   'workers/main.ts',
   'workers/execute/thread.ts',
   'deploy/local/up.ts',
