@@ -20,14 +20,10 @@ export type GatewayConfig = Config<(typeof NAMES)[number]>;
 /** @throws ConfigError where a variable is wrong, or the gateway would be open to a network without keys. */
 export function readGatewayConfig(environment: Environment): GatewayConfig {
   const config = readConfig(environment, NAMES);
-  if (config.apiKeysFile !== undefined) {
-    // Ignoring the variable would open to everybody what its setter believes to be locked.
-    throw new ConfigError('FRECHET_API_KEYS_FILE is set, and this version cannot check keys.');
-  }
-  if (!isLoopback(config.host) && !config.allowAnonymous) {
+  if (config.apiKeysFile === undefined && !isLoopback(config.host) && !config.allowAnonymous) {
     throw new ConfigError(
       `FRECHET_HOST is ${JSON.stringify(config.host)}, which others can reach, and there are no API keys; ` +
-        'listen on 127.0.0.1, or set FRECHET_ALLOW_ANONYMOUS=true.',
+        'set FRECHET_API_KEYS_FILE, listen on 127.0.0.1, or set FRECHET_ALLOW_ANONYMOUS=true.',
     );
   }
   return config;

@@ -3,27 +3,37 @@
 
 import type { Logger } from 'pino';
 import type { ArrayStore } from '../shared/io/array-store.ts';
+import type { Claims } from '../shared/io/claims.ts';
 import type { JobStore } from '../shared/io/job-store.ts';
 import type { Live } from '../shared/io/live.ts';
 import type { GatewayMetrics } from '../shared/io/metrics.ts';
 import type { OpenJobs } from '../shared/io/open-jobs.ts';
 import type { ReadinessCheck } from '../shared/io/probes.ts';
 import type { WorkQueue } from '../shared/io/queue.ts';
+import type { RedisCall } from '../shared/io/redis.ts';
 import type { Store } from '../shared/io/store/store.ts';
+import type { Tenants } from './auth/tenants.ts';
 import type { GatewayConfig } from './config.ts';
+import type { DrainRate } from './jobs/drain-rate.ts';
 import type { JobEvents } from './jobs/job-events.ts';
+import type { StoredBytes } from './jobs/stored-bytes.ts';
 
 export interface GatewayDeps {
   readonly config: GatewayConfig;
   readonly version: string;
+  readonly tenants: Tenants;
   readonly log: Logger;
   readonly store: Store;
   readonly arrays: ArrayStore;
   readonly jobs: JobStore;
   readonly openJobs: OpenJobs;
+  readonly claims: Claims;
   readonly queue: WorkQueue;
   readonly live: Live;
   readonly events: JobEvents;
+  readonly storedBytes: StoredBytes;
+  readonly drainRate: DrainRate;
+  readonly redisCall: RedisCall;
   readonly metrics: GatewayMetrics;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
@@ -31,6 +41,8 @@ export interface GatewayDeps {
   readonly readiness: ReadinessCheck;
   /** Why Redis is not usable, in a sentence; undefined where it is. Never throws, and answers within seconds. */
   readonly redisFault: ReadinessCheck;
+  /** How far the event loop is behind, on average over the last second or so. */
+  readonly loopDelayMs: () => number;
   /** True from SIGTERM on: probes answer 503, long waits and event streams end early. */
   readonly draining: AbortSignal;
 }

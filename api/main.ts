@@ -1,7 +1,9 @@
 // The gateway's composition root: environment in, everything made and connected here, two listeners out. It runs
 // until SIGTERM, SIGINT or the death of the process that started it.
 
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { ArrayStore } from '../shared/io/array-store.ts';
+import { createClaims } from '../shared/io/claims.ts';
 import { ConfigError } from '../shared/io/config.ts';
 import { JobStore } from '../shared/io/job-store.ts';
 import { createLive, subscribeLive } from '../shared/io/live.ts';
@@ -11,21 +13,26 @@ import { createOpenJobs } from '../shared/io/open-jobs.ts';
 import { createReadiness, startAdminListener, storeCheck } from '../shared/io/probes.ts';
 import { createWorkQueue } from '../shared/io/queue.ts';
 import { startReconciler } from '../shared/io/reconciler.ts';
-import { connectRedis, redisFault } from '../shared/io/redis.ts';
+import { connectRedis, redisCall, redisFault } from '../shared/io/redis.ts';
 import { type Releasers, withReleasers } from '../shared/io/releasers.ts';
 import { openStore } from '../shared/io/store/open-store.ts';
 import { readVersion } from '../shared/io/version.ts';
 import { createApp } from './app.ts';
+import { watchKeyFile } from './auth/key-file.ts';
+import { anonymousTenants, type Tenants } from './auth/tenants.ts';
 import { type GatewayConfig, readGatewayConfig } from './config.ts';
 import type { GatewayDeps } from './deps.ts';
 import { closeServer, createHttpServer, listen } from './http/server.ts';
+import { createDrainRate } from './jobs/drain-rate.ts';
 import { createJobEvents } from './jobs/job-events.ts';
 import { refreshLoadGauges } from './jobs/load-gauges.ts';
+import { createStoredBytes } from './jobs/stored-bytes.ts';
 
 /** After SIGTERM, answers under way may take this long. */
 const CLOSE_SECONDS_MAX = 10;
 /** A gateway starts without Redis too, and says so; this long it waits for the ordinary case. */
 const REDIS_WAIT_MS_MAX = 5_000;
+const LOOP_WATCH_MS = 1_000;
 
 await main();
 
@@ -88,17 +95,25 @@ async function startGateway(
   const queue = createWorkQueue(producer);
   releasers.push('the queue', () => queue.close());
   const redisCheck = () => redisFault(producer);
+  const tenants = await openTenants(config, log, releasers);
+  const arrays = new ArrayStore(store);
+  const live = createLive(producer);
   const deps: GatewayDeps = {
     config,
     version,
+    tenants,
     log,
     store,
-    arrays: new ArrayStore(store),
+    arrays,
     jobs,
     openJobs: createOpenJobs(store),
+    claims: createClaims(store),
     queue,
-    live: createLive(producer),
+    live,
     events: createJobEvents(jobs),
+    storedBytes: createStoredBytes({ arrays, jobs, live, log, tenants }),
+    drainRate: createDrainRate(Date.now),
+    redisCall: redisCall(producer),
     metrics,
     clock: Date.now,
     readiness: createReadiness({
@@ -107,6 +122,7 @@ async function startGateway(
       store: storeCheck(store, 'gateway'),
     }),
     redisFault: redisCheck,
+    loopDelayMs: watchEventLoop(releasers),
     draining,
   };
   // Not awaited: without Redis it would wait for ever, and events are only hints.
@@ -131,6 +147,34 @@ async function startGateway(
   const url = await listen(server, config.host, config.port);
   releasers.push('the public listener', () => closeServer(server, CLOSE_SECONDS_MAX));
   return { url, adminUrl: admin.url };
+}
+
+/** @throws ConfigError where the key file cannot be used */
+async function openTenants(config: GatewayConfig, log: Logger, releasers: Releasers): Promise<Tenants> {
+  const { apiKeysFile } = config;
+  if (apiKeysFile === undefined) return anonymousTenants();
+  const tenants = await watchKeyFile(apiKeysFile, log).catch((error: unknown) => {
+    const reason = (error as Error).message;
+    throw new ConfigError(`FRECHET_API_KEYS_FILE is ${JSON.stringify(apiKeysFile)}: ${reason}`);
+  });
+  releasers.push('the API keys', () => tenants.stop());
+  return tenants;
+}
+
+/** The mean delay of the event loop over the last full second, in milliseconds. */
+function watchEventLoop(releasers: Releasers): () => number {
+  const histogram = monitorEventLoopDelay();
+  histogram.enable();
+  let meanMs = 0;
+  const timer = setInterval(() => {
+    meanMs = histogram.count === 0 ? 0 : histogram.mean / 1e6;
+    histogram.reset();
+  }, LOOP_WATCH_MS).unref();
+  releasers.push('the watch over the event loop', () => {
+    clearInterval(timer);
+    histogram.disable();
+  });
+  return () => meanMs;
 }
 
 /** Only for a machine without FRECHET_REDIS_URL; images need not hold deploy/local. */

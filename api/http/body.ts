@@ -165,9 +165,14 @@ function refuseEncoding(request: Request): void {
  * @throws body-too-large, request-timeout, json-syntax
  */
 export async function readJson(request: Request): Promise<unknown> {
+  return parseJson(await readWhole(request));
+}
+
+/** The body as it came, at most JSON_BODY_BYTES_MAX. @throws body-too-large, request-timeout */
+export async function readWhole(request: Request): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of bodyChunks(request, { bytesMax: JSON_BODY_BYTES_MAX })) chunks.push(chunk);
-  return parseJson(Buffer.concat(chunks));
+  return Buffer.concat(chunks);
 }
 
 /** @throws json-syntax, also where the bytes are not UTF-8 */

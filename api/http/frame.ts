@@ -3,17 +3,21 @@
 
 import express, { type Application, type NextFunction, type Request, type Response } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
-import { authenticate } from '../auth/tenant.ts';
+import { authenticate } from '../auth/authenticate.ts';
+import { limitRequests } from '../auth/limit-requests.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { answerProblems } from './answer-problem.ts';
 import { requestContext } from './request-context.ts';
 import { refuseMalformed } from './request-form.ts';
 import { mountRoutes, type Route } from './route.ts';
 
-export type FrameDeps = Pick<GatewayDeps, 'log' | 'metrics' | 'draining'>;
+export type FrameDeps = Pick<GatewayDeps, 'log' | 'metrics' | 'draining' | 'tenants' | 'redisCall'>;
 
 /** An app over a table of routes. */
-export function createFrame(routes: readonly Route[], { log, metrics, draining }: FrameDeps): Application {
+export function createFrame(
+  routes: readonly Route[],
+  { log, metrics, draining, tenants, redisCall }: FrameDeps,
+): Application {
   const app = express();
   app.disable('x-powered-by');
   // ETags are the business of routes that know what they send.
@@ -24,7 +28,8 @@ export function createFrame(routes: readonly Route[], { log, metrics, draining }
   app.use(requestContext(log, metrics));
   app.use(commonHeaders(draining));
   app.use(refuseMalformed);
-  app.use(authenticate());
+  app.use(authenticate(tenants, new Set(routes.filter(route => route.isOpen).map(route => route.path))));
+  app.use(limitRequests(tenants, redisCall));
   mountRoutes(app, routes);
   app.use(() => {
     throw new FrechetError('not-found', 'there is no such path');

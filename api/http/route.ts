@@ -10,6 +10,8 @@ export interface Route {
   readonly method: Method;
   /** In OpenAPI's form, `/v1/jobs/{id}`: also the route's label in metrics and logs. */
   readonly path: string;
+  /** Answered without a key; then it tells nothing of any tenant. Its path has no parameters. */
+  readonly isOpen?: boolean;
   /** Answers, or throws (rejects with) a FrechetError that the problem middleware answers. */
   handle(request: Request, response: Response): Promise<void> | void;
 }

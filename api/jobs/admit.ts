@@ -1,42 +1,147 @@
-// Whether there is room for one more job. Decided before anything of it is stored; accepted work always has room to end.
+// Whether there is room for more work. Decided before anything of it is stored; accepted work always has room to end.
+// What one tenant uses up is 429, what all use up 503, a full store 507, each with the time after which to ask again.
 
+import { decodeTime } from 'ulid';
 import { FrechetError } from '../../shared/errors.ts';
+import type { Refusal } from '../../shared/io/live.ts';
 import { redisOutage } from '../../shared/io/redis.ts';
-import type { JobPlan } from '../../shared/job/job-plan.ts';
+import {
+  EVENT_LOOP_DELAY_MS_MAX,
+  QUEUE_AGE_SECONDS_MAX,
+  SYSTEM_BACKLOG_FLOPS_MAX,
+} from '../../shared/job/limits.ts';
 import type { GatewayDeps } from '../deps.ts';
 
-/** Unfinished jobs of one tenant, unless its key says otherwise. */
-export const TENANT_JOBS_MAX = 100_000;
-const RETRY_AFTER_SECONDS = 10;
+const STORE_RETRY_SECONDS = 10;
+const LOOP_RETRY_SECONDS = 2;
+/** After this long something old may have begun. */
+const AGE_RETRY_SECONDS = 60;
 
-type AdmitDeps = Pick<GatewayDeps, 'live' | 'redisFault' | 'store'>;
+export type AdmitDeps = Pick<
+  GatewayDeps,
+  'live' | 'store' | 'storedBytes' | 'tenants' | 'drainRate' | 'clock' | 'log'
+>;
 
-/** Refuses before a body is read where nothing could be accepted anyway. @throws unavailable */
-export async function requireQueue({ redisFault }: Pick<AdmitDeps, 'redisFault'>): Promise<void> {
+/** A job, or all jobs of a batch. */
+export interface Work {
+  readonly tenant: string;
+  readonly id: string;
+  readonly jobs: number;
+  readonly flops: bigint;
+  /** What the store will hold of it: results, and arrays that came with it. */
+  readonly bytes: number;
+}
+
+/** Refuses before a body is read where nothing could be accepted anyway. @throws unavailable, system-busy */
+export async function requireQueue({
+  redisFault,
+  loopDelayMs,
+}: Pick<GatewayDeps, 'redisFault' | 'loopDelayMs'>): Promise<void> {
+  const delayMs = loopDelayMs();
+  if (delayMs > EVENT_LOOP_DELAY_MS_MAX) {
+    throw new FrechetError('system-busy', 'this gateway has more to do than it can keep up with', {
+      limit: EVENT_LOOP_DELAY_MS_MAX,
+      requested: Math.round(delayMs),
+      retryAfterSeconds: LOOP_RETRY_SECONDS,
+    });
+  }
   const fault = await redisFault();
   if (fault !== undefined) throw new FrechetError('unavailable', fault, { retryAfterSeconds: 2 });
 }
 
-/** @throws too-many-requests, store-full, unavailable */
-export async function admitJob({ live, store }: AdmitDeps, plan: JobPlan): Promise<void> {
-  const load = await live.load().catch((error: unknown) => {
+/**
+ * Takes the work's place in the backlog and its bytes in the tenant's share. Work that does not come after all gives
+ * them back (`withdraw`); what a crash leaves taken, the reconciler finds.
+ *
+ * @throws too-many-requests, system-busy, store-full, unavailable
+ */
+export async function admit(deps: AdmitDeps, work: Work): Promise<void> {
+  await requireSpace(deps, work.bytes);
+  await requireMovingQueue(deps);
+  await deps.storedBytes.reserve(work.tenant, work.bytes);
+  try {
+    await takePlace(deps, work);
+  } catch (error) {
+    await deps.storedBytes.giveBack(work.tenant, work.bytes);
+    throw error;
+  }
+}
+
+/** Never throws. */
+export async function withdraw(deps: AdmitDeps, { tenant, id, bytes }: Work): Promise<void> {
+  await deps.storedBytes.giveBack(tenant, bytes);
+  try {
+    await deps.live.release(id);
+  } catch (error) {
+    deps.log.debug({ err: error }, 'a place in the backlog is not given back yet');
+  }
+}
+
+/** @throws store-full */
+export async function requireSpace({ store }: Pick<AdmitDeps, 'store'>, bytes: number): Promise<void> {
+  const usage = await store.usage();
+  if (usage === undefined || bytes <= usage.freeBytes) return;
+  throw new FrechetError('store-full', 'the store has no room for so many bytes', {
+    limit: usage.freeBytes,
+    requested: bytes,
+    retryAfterSeconds: STORE_RETRY_SECONDS,
+  });
+}
+
+async function requireMovingQueue({ live, drainRate, clock }: AdmitDeps): Promise<void> {
+  const pressure = await live.pressure().catch((error: unknown) => {
     throw redisOutage(error);
   });
-  const unfinished = load.queued + load.running;
-  if (unfinished >= TENANT_JOBS_MAX) {
-    throw new FrechetError('too-many-requests', 'as many jobs are unfinished as may be', {
-      limit: TENANT_JOBS_MAX,
-      requested: unfinished + 1,
-      retryAfterSeconds: RETRY_AFTER_SECONDS,
+  drainRate.observe(pressure);
+  if (pressure.oldestWaiting === undefined) return;
+  const ageSeconds = (clock() - decodeTime(pressure.oldestWaiting)) / 1000;
+  if (ageSeconds <= QUEUE_AGE_SECONDS_MAX) return;
+  throw new FrechetError('system-busy', 'jobs have been waiting for too long, in seconds', {
+    limit: QUEUE_AGE_SECONDS_MAX,
+    requested: Math.round(ageSeconds),
+    retryAfterSeconds: AGE_RETRY_SECONDS,
+  });
+}
+
+async function takePlace({ live, tenants, drainRate }: AdmitDeps, work: Work): Promise<void> {
+  const { queuedJobs, queuedFlops } = tenants.limitsOf(work.tenant);
+  const refused = await live
+    .admit(work, {
+      tenantJobsMax: queuedJobs,
+      tenantFlopsMax: queuedFlops,
+      systemFlopsMax: SYSTEM_BACKLOG_FLOPS_MAX,
+    })
+    .catch((error: unknown) => {
+      throw redisOutage(error);
+    });
+  if (refused === undefined) return;
+  if (refused.limit === 'tenant-jobs') {
+    const requested = refused.current + work.jobs;
+    throw new FrechetError('too-many-requests', 'as many jobs of this tenant are unfinished as may be', {
+      limit: queuedJobs,
+      requested,
+      retryAfterSeconds: drainRate.secondsFor({ jobs: requested - queuedJobs }),
     });
   }
-  const usage = await store.usage();
-  const bytes = plan.result.dataBytes ?? 0;
-  if (usage !== undefined && bytes > usage.freeBytes) {
-    throw new FrechetError('store-full', 'the result would not fit into the store', {
-      limit: usage.freeBytes,
-      requested: bytes,
-      retryAfterSeconds: RETRY_AFTER_SECONDS,
-    });
-  }
+  throw tooManyFlops(refused, work, queuedFlops, drainRate);
+}
+
+function tooManyFlops(
+  { limit, current }: Refusal,
+  { flops }: Work,
+  queuedFlops: bigint | undefined,
+  drainRate: AdmitDeps['drainRate'],
+): FrechetError {
+  const isTenant = limit === 'tenant-flops';
+  const max = (isTenant ? queuedFlops : undefined) ?? SYSTEM_BACKLOG_FLOPS_MAX;
+  const excess = current + Number(flops) - Number(max);
+  return new FrechetError(
+    isTenant ? 'too-many-requests' : 'system-busy',
+    isTenant ? 'as many flops of this tenant wait as may be' : 'as many flops wait as may be',
+    {
+      limit: String(max),
+      requested: String(BigInt(Math.round(current)) + flops),
+      retryAfterSeconds: drainRate.secondsFor({ flops: excess }),
+    },
+  );
 }

@@ -1,6 +1,6 @@
-// Which arrays a job needs, and whether an unfinished job needs a given one.
+// Whether an unfinished job needs an array.
 
-import type { JobSpec } from '../../shared/job/spec.ts';
+import { arraysOf } from '../../shared/job/arrays-of.ts';
 import type { GatewayDeps } from '../deps.ts';
 
 type UseDeps = Pick<GatewayDeps, 'jobs' | 'openJobs'>;
@@ -12,11 +12,4 @@ export async function arrayInUse(deps: UseDeps, tenant: string, arrayId: string)
     if (!(await deps.jobs.hasOutcome(tenant, jobId))) return true;
   }
   return false;
-}
-
-/** Ids of the arrays a job reads. */
-export function arraysOf({ operands, direction, cotangent }: JobSpec): Set<string> {
-  const matrices = [...Object.values(operands), direction, cotangent];
-  const sources = matrices.flatMap(matrix => matrix?.source ?? []);
-  return new Set(sources.flatMap(source => ('array' in source ? source.array : [])));
 }

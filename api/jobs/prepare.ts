@@ -11,6 +11,8 @@ import { lookUpValues, type RequestValues } from './request-values.ts';
 export interface Submission {
   /** Parsed JSON, otherwise unchecked. */
   readonly body: unknown;
+  /** SHA-256 of the body as it came, hex. */
+  readonly digest: string;
   /** Arrays sent along, by the name of their part; whoever received them discards what is not committed. */
   readonly parts: ReadonlyMap<string, StagedArray>;
 }
@@ -22,7 +24,7 @@ export interface PreparedJob extends KnownJob {
 /** @throws any code of contract §4 that says what is wrong with a job */
 export async function prepareJob(
   arrays: ArrayStore,
-  { body, parts }: Submission,
+  { body, parts }: Pick<Submission, 'body' | 'parts'>,
   identity: { readonly id: string; readonly tenant: string; readonly createdAt: string },
 ): Promise<PreparedJob> {
   const request = parseJobRequest(body);

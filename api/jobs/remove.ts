@@ -1,11 +1,12 @@
 // Deleting a finished job with its result.
 
 import { FrechetError } from '../../shared/errors.ts';
+import { planJob } from '../../shared/job/job-plan.ts';
 import type { GatewayDeps } from '../deps.ts';
 
 /** @throws not-found, job-not-finished */
 export async function removeJob(
-  { jobs }: Pick<GatewayDeps, 'jobs'>,
+  { jobs, storedBytes }: Pick<GatewayDeps, 'jobs' | 'storedBytes'>,
   tenant: string,
   jobId: string,
 ): Promise<void> {
@@ -16,4 +17,5 @@ export async function removeJob(
   }
   // An open marker that is still there stays: the reconciler removes it once Redis has heard that the job is over.
   await jobs.deleteJob(tenant, jobId);
+  await storedBytes.giveBack(tenant, planJob(spec).result.dataBytes ?? 0);
 }

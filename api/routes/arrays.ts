@@ -2,6 +2,7 @@
 
 import type { Request, Response } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
+import { type ArrayHeader, dataBytes } from '../../shared/io/array-header.ts';
 import type { ArrayMetadata, OpenArray } from '../../shared/io/array-store.ts';
 import { JSON_BODY_BYTES_MAX } from '../../shared/job/limits.ts';
 import type { GatewayDeps } from '../deps.ts';
@@ -11,9 +12,10 @@ import { pageRequest } from '../http/paging.ts';
 import { ARRAY_MEDIA_TYPES, type ArrayMediaType, answerArray } from '../http/representation.ts';
 import { pathParameter, type Route } from '../http/route.ts';
 import { Turnstile } from '../http/turnstile.ts';
+import { requireSpace } from '../jobs/admit.ts';
 import { arrayInUse } from '../jobs/array-use.ts';
 
-type ArrayDeps = Pick<GatewayDeps, 'arrays' | 'jobs' | 'openJobs'>;
+type ArrayDeps = Pick<GatewayDeps, 'arrays' | 'jobs' | 'openJobs' | 'store' | 'storedBytes'>;
 
 export function arrayRoutes(deps: ArrayDeps): readonly Route[] {
   const at = (handle: (deps: ArrayDeps, request: Request, response: Response) => Promise<void>) => {
@@ -47,7 +49,7 @@ async function upload(deps: ArrayDeps, request: Request, response: Response): Pr
 }
 
 async function receiveArray(
-  { arrays }: ArrayDeps,
+  deps: ArrayDeps,
   type: ArrayMediaType,
   request: Request,
   response: Response,
@@ -55,11 +57,31 @@ async function receiveArray(
   // The header of a .npy says how long its body is; text has to be bounded.
   const body = bodyChunks(request, type === 'application/x-npy' ? {} : { bytesMax: JSON_BODY_BYTES_MAX });
   const { header, data } = await decodeArray(type, body, contentLength(request));
-  const staged = await arrays.stage(request.tenant, header, data);
-  const { array, created } = await staged.commit();
+  const { array, created } = await storeArray(deps, request.tenant, header, data);
   const document = arrayDocument(array);
   if (created) response.location(document.links.self);
   response.status(created ? 201 : 200).json(document);
+}
+
+/** What the store or the tenant has no room for is refused before its data are read. */
+async function storeArray(
+  deps: ArrayDeps,
+  tenant: string,
+  header: ArrayHeader,
+  data: AsyncIterable<Uint8Array>,
+): Promise<{ array: ArrayMetadata; created: boolean }> {
+  const bytes = dataBytes(header);
+  await requireSpace(deps, bytes);
+  await deps.storedBytes.reserve(tenant, bytes);
+  let isNew = false;
+  try {
+    const staged = await deps.arrays.stage(tenant, header, data);
+    const stored = await staged.commit();
+    isNew = stored.created;
+    return stored;
+  } finally {
+    if (!isNew) await deps.storedBytes.giveBack(tenant, bytes);
+  }
 }
 
 async function list({ arrays }: ArrayDeps, request: Request, response: Response): Promise<void> {
@@ -77,12 +99,13 @@ async function describe({ arrays }: ArrayDeps, request: Request, response: Respo
 async function remove(deps: ArrayDeps, request: Request, response: Response): Promise<void> {
   const { tenant } = request;
   const id = pathParameter(request, 'arrayId');
-  if ((await deps.arrays.get(tenant, id)) === undefined) throw arrayNotFound();
+  const array = await deps.arrays.get(tenant, id);
+  if (array === undefined) throw arrayNotFound();
   // A job accepted between this look and the deletion fails with operand-lost, as any job does whose array expires.
   if (await arrayInUse(deps, tenant, id)) {
     throw new FrechetError('array-in-use', 'wait for the jobs that need this array, or cancel them');
   }
-  await deps.arrays.delete(tenant, id);
+  if (await deps.arrays.delete(tenant, id)) await deps.storedBytes.giveBack(tenant, array.bytes);
   response.status(204).end();
 }
 

@@ -5,6 +5,7 @@ import { FrechetError } from '../../shared/errors.ts';
 import type { JobState } from '../../shared/job/outcome.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { goneSignal } from '../http/gone-signal.ts';
+import { idempotencyKey } from '../http/idempotency-key.ts';
 import { pageRequest, queryValue } from '../http/paging.ts';
 import { preferredWaitSeconds } from '../http/prefer.ts';
 import { pathParameter, type Route } from '../http/route.ts';
@@ -34,9 +35,15 @@ export function jobRoutes(deps: GatewayDeps): readonly Route[] {
 
 async function submit(deps: GatewayDeps, request: Request, response: Response): Promise<void> {
   const { tenant } = request;
+  const key = idempotencyKey(request);
   await requireQueue(deps);
-  const job = await withSubmission(request, deps.arrays, sent => submitJob(deps, tenant, sent));
+  const job = await withSubmission(request, deps.arrays, sent => submitJob(deps, tenant, sent, key));
   response.location(jobHref(job.spec.id));
+  if (job.isReplay) {
+    response.set('Idempotent-Replayed', 'true');
+    response.status(202).json(await describeJob(deps, job));
+    return;
+  }
   const ended = await waitAsPreferred(deps, request, response, job.spec.id);
   response.status(ended ? 200 : 202).json(await describeJob(deps, job));
 }

@@ -1,14 +1,17 @@
 // What a client sends to /v1/jobs and /v1/plan: the job as JSON, alone or beside arrays in a multipart body.
 
+import { createHash } from 'node:crypto';
 import type { Request } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
 import type { ArrayStore, StagedArray } from '../../shared/io/array-store.ts';
 import { JSON_BODY_BYTES_MAX, MULTIPART_PARTS_MAX } from '../../shared/job/limits.ts';
 import { decodeArray } from '../http/array-body.ts';
-import { bodyChunks, parseJson, readJson, requireMediaType } from '../http/body.ts';
+import { bodyChunks, parseJson, readWhole, requireMediaType } from '../http/body.ts';
 import { type MultipartPart, multipartBoundary, readMultipart } from '../http/multipart.ts';
 import { ARRAY_MEDIA_TYPES } from '../http/representation.ts';
 import type { Submission } from '../jobs/prepare.ts';
+
+type SentDocument = Pick<Submission, 'body' | 'digest'>;
 
 const JOB_PART = 'job';
 /** What form libraries write where nobody said anything; as an array it is .npy, the default. */
@@ -25,10 +28,11 @@ export async function withSubmission<T>(
   use: (submission: Submission) => Promise<T>,
 ): Promise<T> {
   const type = requireMediaType(request, ['application/json', 'multipart/form-data']);
-  if (type === 'application/json') return use({ body: await readJson(request), parts: new Map() });
+  if (type === 'application/json')
+    return use({ ...parseDocument(await readWhole(request)), parts: new Map() });
   const parts = new Map<string, StagedArray>();
   try {
-    return await use({ body: await receiveParts(request, arrays, parts), parts });
+    return await use({ ...(await receiveParts(request, arrays, parts)), parts });
   } finally {
     for (const part of parts.values()) await part.discard();
   }
@@ -39,21 +43,21 @@ async function receiveParts(
   request: Request,
   arrays: ArrayStore,
   parts: Map<string, StagedArray>,
-): Promise<unknown> {
+): Promise<SentDocument> {
   const boundary = multipartBoundary(request.get('content-type') ?? '');
-  let job: { readonly body: unknown } | undefined;
+  let job: SentDocument | undefined;
   for await (const part of readMultipart(bodyChunks(request), boundary)) {
     if (parts.has(part.name) || (part.name === JOB_PART && job !== undefined)) {
       throw new FrechetError('multipart-syntax', `there are two parts "${part.name}"`);
     }
-    if (part.name === JOB_PART) job = { body: await readJob(part) };
+    if (part.name === JOB_PART) job = await readJob(part);
     else parts.set(part.name, await stagePart(request.tenant, arrays, part, parts.size));
   }
   if (job === undefined) throw new FrechetError('multipart-syntax', `there is no part "${JOB_PART}"`);
-  return job.body;
+  return job;
 }
 
-async function readJob({ mediaType, body }: MultipartPart): Promise<unknown> {
+async function readJob({ mediaType, body }: MultipartPart): Promise<SentDocument> {
   if (!UNTYPED.has(mediaType) && mediaType !== 'application/json') {
     throw new FrechetError('media-type-unsupported', `the part "${JOB_PART}" must be application/json`);
   }
@@ -64,7 +68,11 @@ async function readJob({ mediaType, body }: MultipartPart): Promise<unknown> {
     if (bytes > JSON_BODY_BYTES_MAX) throw jobTooLong();
     pieces.push(piece);
   }
-  return parseJson(Buffer.concat(pieces));
+  return parseDocument(Buffer.concat(pieces));
+}
+
+function parseDocument(bytes: Uint8Array): SentDocument {
+  return { body: parseJson(bytes), digest: createHash('sha256').update(bytes).digest('hex') };
 }
 
 function jobTooLong(): FrechetError {

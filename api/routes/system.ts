@@ -16,11 +16,13 @@ export function systemRoutes(deps: SystemDeps): readonly Route[] {
     {
       method: 'GET',
       path: '/livez',
+      isOpen: true,
       handle: (_request, response) => void response.type('text/plain').send('live\n'),
     },
     {
       method: 'GET',
       path: '/readyz',
+      isOpen: true,
       handle: async (_request, response) => {
         const fault = await deps.readiness();
         if (fault !== undefined) {

@@ -4,12 +4,16 @@
 import { FrechetError } from '../errors.ts';
 import type { BlockReceipt, Outcome } from '../job/outcome.ts';
 import type { JobSpec } from '../job/spec.ts';
+import { type Claims, createClaims } from './claims.ts';
 import { newestFirst, pruneShard, shardOf } from './store/newest-first.ts';
 import { encodeFooter, openSealed, type SealedObject } from './store/sealed.ts';
 import type { Store } from './store/store.ts';
 
 /** A finished block, open for reading: `footer` is its receipt. The caller closes it. */
 export type OpenBlock = SealedObject<BlockReceipt>;
+
+/** What is stored of a job: its spec, and the name of the claim that its idempotency key has made on it. */
+type StoredSpec = JobSpec & { readonly claim?: string | undefined };
 
 const JOB_ID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 
@@ -20,21 +24,24 @@ export function isJobId(text: string): boolean {
 
 export class JobStore {
   readonly #store: Store;
+  readonly #claims: Claims;
   readonly #now: () => number;
 
   /** `now` answers milliseconds since the epoch. */
   constructor(store: Store, now: () => number = Date.now) {
     this.#store = store;
+    this.#claims = createClaims(store);
     this.#now = now;
   }
 
   /** Makes a job exist; false where one has this id already. From here on it must reach a final state. */
-  async createSpec(spec: JobSpec): Promise<boolean> {
-    return this.#putDocument(`${jobKey(spec.tenant, spec.id)}/spec`, spec);
+  async createSpec(spec: JobSpec, claim?: string): Promise<boolean> {
+    const stored: StoredSpec = claim === undefined ? spec : { ...spec, claim };
+    return this.#putDocument(`${jobKey(spec.tenant, spec.id)}/spec`, stored);
   }
 
   async readSpec(tenant: string, jobId: string): Promise<JobSpec | undefined> {
-    return this.#readDocument<JobSpec>(tenant, jobId, 'spec');
+    return this.#readDocument<StoredSpec>(tenant, jobId, 'spec');
   }
 
   /** Ends a job; false where it has ended already, and then nothing changes. Of many that compete, one is told true. */
@@ -95,21 +102,43 @@ export class JobStore {
     return newestFirst(this.#store, `tenants/${tenant}/jobs`, before);
   }
 
+  /** False also for a job that is half deleted. */
+  async hasSpec(tenant: string, jobId: string): Promise<boolean> {
+    return (await this.#store.stat(`${jobKey(tenant, jobId)}/spec`)) !== undefined;
+  }
+
+  /** The runs of time into which a tenant's jobs are filed, oldest first. */
+  async shards(tenant: string): Promise<string[]> {
+    return this.#store.list(`tenants/${tenant}/jobs`);
+  }
+
+  async jobIdsIn(tenant: string, shard: string): Promise<string[]> {
+    return this.#store.list(`tenants/${tenant}/jobs/${shard}`);
+  }
+
   /** Every tenant that ever stored something. */
   async tenants(): Promise<string[]> {
     return this.#store.list('tenants');
   }
 
   /**
-   * Removes a finished job. The spec goes first: from then on the job is absent, and nobody takes it for unfinished.
+   * Removes a finished job. Its claim goes before the spec, so that a claim without a spec is one to be followed. With
+   * the spec the job is absent, and nobody takes it for unfinished.
    * The outcome goes last, so that a deletion cut short is recognised and repeated.
    */
   async deleteJob(tenant: string, jobId: string): Promise<void> {
     const key = jobKey(tenant, jobId);
+    const claim = (await this.#readDocument<StoredSpec>(tenant, jobId, 'spec'))?.claim;
+    if (claim !== undefined) await this.#claims.remove(tenant, claim);
     await this.#store.delete(`${key}/spec`);
     await this.#store.deletePrefix(`${key}/blocks`);
     await this.#store.deletePrefix(key);
     await pruneShard(this.#store, `tenants/${tenant}/jobs`, jobId, this.#now());
+  }
+
+  /** Removes the blocks of a finished job, which stays to be read. */
+  async deleteResult(tenant: string, jobId: string): Promise<void> {
+    await this.#store.deletePrefix(`${jobKey(tenant, jobId)}/blocks`);
   }
 
   async #putDocument(key: string, document: JobSpec | Outcome): Promise<boolean> {

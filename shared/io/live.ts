@@ -2,26 +2,26 @@
 // moment and is rebuilt by working on; nothing here decides a job's fate.
 
 import type { Redis } from 'ioredis';
+import { createScripts, LIVE_KEY } from './live-scripts.ts';
 import { REDIS_PREFIX } from './redis.ts';
 
 const KEY = {
-  /** hash: job id → flops still to do */
-  backlog: `${REDIS_PREFIX}:backlog`,
-  /** number: the sum of that hash */
-  backlogFlops: `${REDIS_PREFIX}:backlog-flops`,
-  /** hash: job id → time (ms) its first block began */
-  running: `${REDIS_PREFIX}:running`,
+  ...LIVE_KEY,
   /** hash: worker id → JSON of WorkerPresence */
   workers: `${REDIS_PREFIX}:workers`,
   /** pub/sub channel of LiveEvent */
   events: `${REDIS_PREFIX}:events`,
+  /** hash: block → flops done in it, and `done<block>` for each that is done */
   progress: (jobId: string) => `${REDIS_PREFIX}:progress:${jobId}`,
+  /** number: bytes a tenant has stored, while that is known */
+  stored: (tenant: string) => `${REDIS_PREFIX}:stored:${tenant}`,
 };
 
 /** A worker is live while its presence is younger than this. */
 export const PRESENCE_SECONDS = 30;
 /** Progress of a job that nobody touches any more is forgotten. */
 const PROGRESS_SECONDS = 24 * 3600;
+const SCAN_COUNT = '1000';
 
 export interface WorkerPresence {
   readonly id: string;
@@ -46,56 +46,73 @@ export interface JobProgress {
   readonly flopsDone: bigint;
 }
 
-// Each script is one transition that may run twice with the effect of once. Flops are decimal strings; they pass
-// 2^53, where INCRBYFLOAT still has 64 bits of mantissa.
-const SCRIPTS = {
-  // KEYS backlog, backlogFlops; ARGV job id, flops
-  frechetEnqueued: {
-    numberOfKeys: 2,
-    lua: `if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 1 then redis.call('INCRBYFLOAT', KEYS[2], ARGV[2]) end`,
-  },
-  // KEYS backlog, backlogFlops, progress; ARGV job id, block, flops of the block, ttl
-  frechetBlockDone: {
-    numberOfKeys: 3,
-    lua: `if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return end
-if redis.call('HSETNX', KEYS[3], 'done' .. ARGV[2], 1) == 1 then
-  redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
-  redis.call('EXPIRE', KEYS[3], ARGV[4])
-  redis.call('HINCRBYFLOAT', KEYS[1], ARGV[1], '-' .. ARGV[3])
-  redis.call('INCRBYFLOAT', KEYS[2], '-' .. ARGV[3])
-end`,
-  },
-  // KEYS backlog, backlogFlops, running, progress; ARGV job id
-  frechetFinished: {
-    numberOfKeys: 4,
-    lua: `local rest = redis.call('HGET', KEYS[1], ARGV[1])
-if rest then
-  redis.call('HDEL', KEYS[1], ARGV[1])
-  if redis.call('HLEN', KEYS[1]) == 0 then redis.call('DEL', KEYS[2])
-  else redis.call('INCRBYFLOAT', KEYS[2], '-' .. string.gsub(rest, '^-', '')) end
-end
-redis.call('HDEL', KEYS[3], ARGV[1])
-redis.call('DEL', KEYS[4])`,
-  },
-} as const;
+/** Work that asks for a place in the backlog: a job, or all jobs of a batch. */
+export interface AdmissionRequest {
+  readonly tenant: string;
+  readonly id: string;
+  readonly jobs: number;
+  readonly flops: bigint;
+}
 
-type Scripted = Redis & Record<keyof typeof SCRIPTS, (...args: string[]) => Promise<unknown>>;
+export interface AdmissionLimits {
+  readonly tenantJobsMax: number;
+  readonly tenantFlopsMax: bigint | undefined;
+  readonly systemFlopsMax: bigint;
+}
+
+/** Which limit refuses, and what counts towards it already. */
+export interface Refusal {
+  readonly limit: 'tenant-jobs' | 'tenant-flops' | 'system-flops';
+  readonly current: number;
+}
+
+/** How the work-list moves. The counts never stop growing: differences tell the rate. */
+export interface Pressure {
+  /** The oldest job of which no block has begun. */
+  readonly oldestWaiting: string | undefined;
+  readonly jobsDone: number;
+  readonly flopsDone: number;
+}
 
 export type Live = ReturnType<typeof createLive>;
 
 /** @param redis any connection that is not in subscriber mode; the scripts are defined on it. */
 export function createLive(redis: Redis) {
-  for (const [name, script] of Object.entries(SCRIPTS)) redis.defineCommand(name, script);
-  const scripted = redis as Scripted;
+  const run = createScripts(redis);
 
   return {
-    async noteEnqueued(jobId: string, flops: bigint): Promise<void> {
-      await scripted.frechetEnqueued(KEY.backlog, KEY.backlogFlops, jobId, String(flops));
+    /** Takes places in the backlog where all limits allow it, else says which does not. Repeating it changes nothing. */
+    async admit(
+      { tenant, id, jobs, flops }: AdmissionRequest,
+      { tenantJobsMax, tenantFlopsMax, systemFlopsMax }: AdmissionLimits,
+    ): Promise<Refusal | undefined> {
+      const limits = [tenantJobsMax, tenantFlopsMax ?? '', systemFlopsMax].map(String);
+      const refused = await run('frechetAdmit', [tenant, id, String(jobs), String(flops), ...limits]);
+      if (refused === null) return undefined;
+      const [limit, current] = refused as [Refusal['limit'], string];
+      return { limit, current: Number(current) };
+    },
+
+    /** Gives back places that no job has come to need, and those held for a batch once its jobs have their own. */
+    async release(id: string): Promise<void> {
+      await run('frechetFinished', [id, '0'], KEY.progress(id));
+    },
+
+    async noteEnqueued(tenant: string, jobId: string, flops: bigint): Promise<void> {
+      await run('frechetEnqueued', [tenant, jobId, String(flops)]);
+    },
+
+    /** The same for many jobs at once: at most a thousand, since Redis does nothing else meanwhile. */
+    async noteAllEnqueued(
+      tenant: string,
+      jobs: readonly { readonly jobId: string; readonly flops: string }[],
+    ): Promise<void> {
+      await run('frechetEnqueued', [tenant, ...jobs.flatMap(({ jobId, flops }) => [jobId, flops])]);
     },
 
     /** True where no block of the job had begun before. */
     async noteStarted(jobId: string, atMs: number): Promise<boolean> {
-      return (await redis.hsetnx(KEY.running, jobId, atMs)) === 1;
+      return (await run('frechetStarted', [jobId, String(atMs)])) === 1;
     },
 
     /** Flops done within a block that is still being computed. */
@@ -105,12 +122,12 @@ export function createLive(redis: Redis) {
     },
 
     async noteBlockDone(jobId: string, block: number, flops: bigint): Promise<void> {
-      const keys = [KEY.backlog, KEY.backlogFlops, KEY.progress(jobId)];
-      await scripted.frechetBlockDone(...keys, jobId, String(block), String(flops), String(PROGRESS_SECONDS));
+      const args = [jobId, String(block), String(flops), String(PROGRESS_SECONDS)];
+      await run('frechetBlockDone', args, KEY.progress(jobId));
     },
 
     async noteFinished(jobId: string): Promise<void> {
-      await scripted.frechetFinished(KEY.backlog, KEY.backlogFlops, KEY.running, KEY.progress(jobId), jobId);
+      await run('frechetFinished', [jobId, '1'], KEY.progress(jobId));
     },
 
     /** Undefined where no block of the job has begun. */
@@ -125,6 +142,11 @@ export function createLive(redis: Redis) {
       return { startedAt: new Date(Number(startedMs)).toISOString(), flopsDone };
     },
 
+    /** The jobs of which a block has begun. There are few: workers begin what they can soon end. */
+    async runningJobs(): Promise<string[]> {
+      return redis.hkeys(KEY.running);
+    },
+
     async load(): Promise<{ queued: number; running: number; backlogFlops: number }> {
       const [unfinished, running, flops] = await Promise.all([
         redis.hlen(KEY.backlog),
@@ -136,6 +158,51 @@ export function createLive(redis: Redis) {
         running,
         backlogFlops: Math.max(0, Number(flops ?? 0)),
       };
+    },
+
+    async pressure(): Promise<Pressure> {
+      const [[oldestWaiting], [jobs, flops]] = await Promise.all([
+        redis.zrange(KEY.waiting, '0', '0'),
+        redis.hmget(KEY.done, 'jobs', 'flops'),
+      ]);
+      return { oldestWaiting, jobsDone: Number(jobs ?? 0), flopsDone: Number(flops ?? 0) };
+    },
+
+    /** Every id that has a place in the backlog, in no order; some may come twice. */
+    async *backlogIds(): AsyncGenerator<string> {
+      let cursor = '0';
+      do {
+        const [next, entries] = await redis.hscan(KEY.backlog, cursor, 'COUNT', SCAN_COUNT);
+        cursor = next;
+        for (let index = 0; index < entries.length; index += 2) yield entries[index]!;
+      } while (cursor !== '0');
+    },
+
+    /** Which of the jobs have a place in the backlog, as one boolean for each. */
+    async areEnqueued(jobIds: readonly string[]): Promise<boolean[]> {
+      if (jobIds.length === 0) return [];
+      return (await redis.hmget(KEY.backlog, ...jobIds)).map(flops => flops !== null);
+    },
+
+    /** Bytes a tenant has stored, as last measured and counted since; undefined where nobody measured lately. */
+    async storedBytes(tenant: string): Promise<number | undefined> {
+      const bytes = await redis.get(KEY.stored(tenant));
+      return bytes === null ? undefined : Number(bytes);
+    },
+
+    /** What measuring found. Somebody else's measure that came first stays, with all that was counted since. */
+    async noteStoredBytes(tenant: string, bytes: number, seconds: number): Promise<void> {
+      await redis.set(KEY.stored(tenant), String(bytes), 'EX', seconds, 'NX');
+    },
+
+    /** Counts bytes that came (or, negative, went), and answers what is stored now; undefined where that is unknown. */
+    async addStoredBytes(tenant: string, bytes: number): Promise<number | undefined> {
+      const key = KEY.stored(tenant);
+      // Between the two the measure may expire: then this begins at zero, for ever. So an age is set on what is made.
+      if ((await redis.exists(key)) === 0) return undefined;
+      const sum = await redis.incrby(key, bytes);
+      if ((await redis.ttl(key)) < 0) await redis.del(key);
+      return sum;
     },
 
     async announceWorker(presence: WorkerPresence): Promise<void> {

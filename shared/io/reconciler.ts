@@ -38,7 +38,9 @@ export interface ReconcileCounts {
 /** One pass over all open jobs. @throws what Redis throws: without it there is nothing to reconcile with. */
 export async function reconcile(deps: ReconcileDeps): Promise<ReconcileCounts> {
   const counts: ReconcileCounts = { enqueued: 0, closed: 0, skipped: 0 };
+  const openIds = new Set<string>();
   for await (const open of deps.openJobs.all()) {
+    openIds.add(open.jobId);
     try {
       await reconcileJob(deps, open, counts);
     } catch (error) {
@@ -48,7 +50,20 @@ export async function reconcile(deps: ReconcileDeps): Promise<ReconcileCounts> {
       deps.log.warn({ err: error, jobId: open.jobId }, 'an open job cannot be reconciled');
     }
   }
+  await freePlaces(deps, openIds);
   return counts;
+}
+
+/** Gives back places in the backlog whose job never came: a crash between its admission and its marker. */
+async function freePlaces({ live, clock, log }: ReconcileDeps, openIds: ReadonlySet<string>): Promise<void> {
+  const { queued, running } = await live.load();
+  if (queued + running <= openIds.size) return;
+  for await (const id of live.backlogIds()) {
+    const ageSeconds = (clock() - decodeTime(id)) / 1000;
+    if (openIds.has(id) || ageSeconds <= ORPHAN_AGE_SECONDS) continue;
+    await live.release(id);
+    log.info({ jobId: id }, 'a place in the backlog that nobody needs is given back');
+  }
 }
 
 async function reconcileJob(deps: ReconcileDeps, open: OpenJob, counts: ReconcileCounts): Promise<void> {
@@ -76,6 +91,7 @@ async function enqueueMissing(deps: ReconcileDeps, spec: JobSpec, counts: Reconc
   const done = new Set(await deps.jobs.listBlocks(spec.tenant, spec.id));
   const missing = Array.from({ length: blocksTotal }, (_, index) => index).filter(index => !done.has(index));
   await deps.live.noteEnqueued(
+    spec.tenant,
     spec.id,
     missing.reduce((sum, index) => sum + blockFlops(index), 0n),
   );

@@ -47,6 +47,13 @@ export function connectRedis(url: string, role: ConnectionRole, onError: (error:
   return redis;
 }
 
+/** Any command, for libraries that bring their own. */
+export type RedisCall = (command: string, ...args: string[]) => Promise<unknown>;
+
+export function redisCall(redis: Redis): RedisCall {
+  return (command, ...args) => redis.call(command, ...args);
+}
+
 /** Why Redis is not usable, in a sentence for a probe; undefined where it is. */
 export async function redisFault(redis: Redis): Promise<string | undefined> {
   try {

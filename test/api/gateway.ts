@@ -6,17 +6,21 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gatewayRoutes } from '../../api/app.ts';
+import { anonymousTenants, type Tenants } from '../../api/auth/tenants.ts';
 import { readGatewayConfig } from '../../api/config.ts';
 import type { GatewayDeps } from '../../api/deps.ts';
+import { createDrainRate } from '../../api/jobs/drain-rate.ts';
 import type { JobDocument } from '../../api/jobs/job-document.ts';
 import { createJobEvents } from '../../api/jobs/job-events.ts';
+import { createStoredBytes } from '../../api/jobs/stored-bytes.ts';
 import { ArrayStore } from '../../shared/io/array-store.ts';
+import { createClaims } from '../../shared/io/claims.ts';
 import { JobStore } from '../../shared/io/job-store.ts';
 import { createLive, subscribeLive } from '../../shared/io/live.ts';
 import { createMetrics } from '../../shared/io/metrics.ts';
 import { createOpenJobs } from '../../shared/io/open-jobs.ts';
 import { createWorkQueue } from '../../shared/io/queue.ts';
-import { connectRedis, redisFault } from '../../shared/io/redis.ts';
+import { connectRedis, redisCall, redisFault } from '../../shared/io/redis.ts';
 import { openFileStore } from '../../shared/io/store/file-store.ts';
 import { planJob } from '../../shared/job/job-plan.ts';
 import type { BlockReceipt, Outcome } from '../../shared/job/outcome.ts';
@@ -32,12 +36,16 @@ export interface TestGateway extends Served {
   storedFiles(): Promise<string[]>;
 }
 
-export async function startGateway(redisUrl: string): Promise<TestGateway> {
+export async function startGateway(
+  redisUrl: string,
+  tenants: Tenants = anonymousTenants(),
+): Promise<TestGateway> {
   const folder = await mkdtemp(join(tmpdir(), 'frechet-test-'));
   const time = { offsetMs: 0 };
   const clock = () => Date.now() + time.offsetMs;
   const store = await openFileStore(folder);
   const jobs = new JobStore(store, clock);
+  const arrays = new ArrayStore(store, clock);
   const producer = connectRedis(redisUrl, 'producer', () => undefined);
   const subscriber = connectRedis(redisUrl, 'subscriber', () => undefined);
   await new Promise(resolve => producer.once('ready', resolve));
@@ -46,26 +54,38 @@ export async function startGateway(redisUrl: string): Promise<TestGateway> {
   const events = createJobEvents(jobs);
   await subscribeLive(subscriber, event => events.dispatch(event));
   let made: GatewayDeps | undefined;
-  const served = await serve(log => {
-    made = {
-      config: readGatewayConfig({}),
-      version: '0.0.0',
-      log,
-      store,
-      arrays: new ArrayStore(store, clock),
-      jobs,
-      openJobs: createOpenJobs(store),
-      queue,
-      live: createLive(producer),
-      events,
-      metrics: createMetrics('gateway').metrics,
-      clock,
-      readiness: async () => undefined,
-      redisFault: () => redisFault(producer),
-      draining: draining.signal,
-    };
-    return gatewayRoutes(made);
-  }, draining.signal);
+  const call = redisCall(producer);
+  const live = createLive(producer);
+  const served = await serve(
+    log => {
+      made = {
+        config: readGatewayConfig({}),
+        version: '0.0.0',
+        tenants,
+        log,
+        store,
+        arrays,
+        jobs,
+        openJobs: createOpenJobs(store),
+        claims: createClaims(store),
+        queue,
+        live,
+        events,
+        storedBytes: createStoredBytes({ arrays, jobs, live, log, tenants }),
+        drainRate: createDrainRate(clock),
+        redisCall: call,
+        metrics: createMetrics('gateway').metrics,
+        clock,
+        readiness: async () => undefined,
+        redisFault: () => redisFault(producer),
+        loopDelayMs: () => 0,
+        draining: draining.signal,
+      };
+      return gatewayRoutes(made);
+    },
+    draining.signal,
+    { tenants, redisCall: call },
+  );
   return {
     ...served,
     deps: made!, // serve has called the function

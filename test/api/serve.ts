@@ -1,7 +1,8 @@
 // A frame with some routes behind a real socket, for tests of what HTTP does before and after a route.
 
 import { connect } from 'node:net';
-import { createFrame } from '../../api/http/frame.ts';
+import { anonymousTenants } from '../../api/auth/tenants.ts';
+import { createFrame, type FrameDeps } from '../../api/http/frame.ts';
 import type { Route } from '../../api/http/route.ts';
 import { closeServer, createHttpServer, listen } from '../../api/http/server.ts';
 import { createLogger, type Logger } from '../../shared/io/logger.ts';
@@ -20,6 +21,7 @@ export interface Served {
 export async function serve(
   routes: readonly Route[] | ((log: Logger) => readonly Route[]),
   draining: AbortSignal = new AbortController().signal,
+  guards: Pick<FrameDeps, 'tenants' | 'redisCall'> = { tenants: anonymousTenants(), redisCall: noRedis },
 ): Promise<Served> {
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({
@@ -29,7 +31,7 @@ export async function serve(
   });
   const { registry, metrics } = createMetrics('gateway');
   const table = typeof routes === 'function' ? routes(log) : routes;
-  const server = createHttpServer(createFrame(table, { log, metrics, draining }));
+  const server = createHttpServer(createFrame(table, { log, metrics, draining, ...guards }));
   const url = await listen(server, '127.0.0.1', 0);
   return {
     url,
@@ -38,6 +40,10 @@ export async function serve(
     scrape: () => registry.metrics(),
     close: () => closeServer(server, 1),
   };
+}
+
+async function noRedis(): Promise<never> {
+  throw new Error('there is no Redis here');
 }
 
 /** Sends the bytes as they are and answers everything that comes back until the server closes or falls silent. */

@@ -41,12 +41,7 @@ export const STATUSES = [
 ];
 
 /** Codes of the contract that nothing can meet yet; one that is used must leave this list. */
-export const AWAITED: readonly ErrorCode[] = [
-  'unauthorized',
-  'idempotency-in-progress',
-  'idempotency-key-reused',
-  'block-poisoned',
-];
+export const AWAITED: readonly ErrorCode[] = ['block-poisoned'];
 
 /** Type and labels of every metric. */
 export const METRICS: Readonly<Record<string, readonly [type: string, ...labels: string[]]>> = {

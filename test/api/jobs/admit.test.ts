@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { anonymousTenants, type TenantLimits } from '../../../api/auth/tenants.ts';
 import type { GatewayDeps } from '../../../api/deps.ts';
-import { TENANT_JOBS_MAX } from '../../../api/jobs/admit.ts';
+import { requireQueue } from '../../../api/jobs/admit.ts';
+import { createDrainRate } from '../../../api/jobs/drain-rate.ts';
 import { refreshLoadGauges } from '../../../api/jobs/load-gauges.ts';
+import { removeJob } from '../../../api/jobs/remove.ts';
+import { createStoredBytes } from '../../../api/jobs/stored-bytes.ts';
 import { submitJob } from '../../../api/jobs/submit.ts';
+import type { FrechetError } from '../../../shared/errors.ts';
+import {
+  EVENT_LOOP_DELAY_MS_MAX,
+  QUEUE_AGE_SECONDS_MAX,
+  TENANT_JOBS_MAX,
+} from '../../../shared/job/limits.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
-import { startGateway, type TestGateway } from '../gateway.ts';
+import { endJob, startGateway, type TestGateway } from '../gateway.ts';
 
 let redis: TestRedis;
 let gateway: TestGateway;
@@ -19,30 +29,107 @@ after(async () => {
   await redis.stop();
 });
 
+/** A 1×2 by a 2×1: four flops, eight bytes. */
 const SUBMISSION = {
   body: { operation: 'value', operands: { A: { data: [[1, 2]] }, W: { data: [[1], [2]] } } },
+  digest: 'a'.repeat(64),
   parts: new Map(),
 };
 
-/** Submitting is refused with the code, and the store stays as it is. */
-async function assertRefused(change: Partial<GatewayDeps>, code: string) {
+/** Submitting is refused with the code, and store and backlog stay as they are. */
+async function assertRefused(change: Partial<GatewayDeps>, code: string, tenant = 'default') {
   const filesBefore = await gateway.storedFiles();
-  await assert.rejects(submitJob({ ...gateway.deps, ...change }, 'default', SUBMISSION), { code });
+  const loadBefore = await gateway.deps.live.load();
+  let refusal: FrechetError | undefined;
+  await assert.rejects(
+    submitJob({ ...gateway.deps, ...change }, tenant, SUBMISSION),
+    (error: FrechetError) => {
+      refusal = error;
+      return error.code === code;
+    },
+  );
   assert.deepEqual(await gateway.storedFiles(), filesBefore);
+  assert.deepEqual(await gateway.deps.live.load(), loadBefore);
+  return refusal!.context;
 }
 
-const loadOf = (queued: number, running: number) => ({
-  live: { ...gateway.deps.live, load: async () => ({ queued, running, backlogFlops: 0 }) },
+function limited(limits: Partial<TenantLimits>): Partial<GatewayDeps> {
+  const tenants = {
+    ...anonymousTenants(),
+    limitsOf: () => ({ ...anonymousTenants().limitsOf(''), ...limits }),
+  };
+  return { tenants, storedBytes: createStoredBytes({ ...gateway.deps, tenants }) };
+}
+
+const submit = (change: Partial<GatewayDeps>, tenant: string) =>
+  submitJob({ ...gateway.deps, ...change }, tenant, SUBMISSION);
+
+test('a tenant may have so many unfinished jobs, whatever others have', async () => {
+  const two = limited({ queuedJobs: 2 });
+  const first = await submit(two, 'jobs');
+  await submit(two, 'jobs');
+  const refusal = await assertRefused(two, 'too-many-requests', 'jobs');
+  assert.deepEqual([refusal.limit, refusal.requested], [2, 3]);
+  assert.ok(refusal.retryAfterSeconds! >= 1);
+  await submit(two, 'other');
+  await endJob(gateway, first.spec);
+  await submit(two, 'jobs');
 });
 
-test('one job too many is refused, the last one that fits is not', async () => {
-  await assertRefused(loadOf(TENANT_JOBS_MAX - 1, 1), 'too-many-requests');
-  const { spec } = await submitJob(
-    { ...gateway.deps, ...loadOf(TENANT_JOBS_MAX - 2, 1) },
-    'default',
-    SUBMISSION,
-  );
-  assert.equal(spec.operation, 'value');
+test('by default they are a hundred thousand', () => {
+  assert.equal(anonymousTenants().limitsOf('default').queuedJobs, TENANT_JOBS_MAX);
+  assert.equal(TENANT_JOBS_MAX, 100_000);
+});
+
+test('a tenant may have so many flops waiting', async () => {
+  const seven = limited({ queuedFlops: 7n });
+  await submit(seven, 'flops');
+  const refusal = await assertRefused(seven, 'too-many-requests', 'flops');
+  assert.deepEqual([refusal.limit, refusal.requested], ['7', '8']);
+  await submit(limited({ queuedFlops: 8n }), 'flops');
+});
+
+test('of two submissions at once that both would fit alone, one is accepted', async () => {
+  const one = limited({ queuedJobs: 1 });
+  const results = await Promise.allSettled([submit(one, 'race'), submit(one, 'race'), submit(one, 'race')]);
+  assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
+});
+
+test('a tenant may store so many bytes; deleting a job frees its result', async () => {
+  const twenty = limited({ storedBytes: 20 });
+  const { spec } = await submit(twenty, 'bytes');
+  await submit(twenty, 'bytes');
+  const refusal = await assertRefused(twenty, 'too-many-requests', 'bytes');
+  assert.deepEqual([refusal.limit, refusal.requested], [20, 24]);
+  await endJob(gateway, spec);
+  await removeJob({ ...gateway.deps, ...twenty }, 'bytes', spec.id);
+  await submit(twenty, 'bytes');
+  await assertRefused(twenty, 'too-many-requests', 'bytes');
+});
+
+test('what a tenant had stored before anybody counted is measured', async () => {
+  await submit({}, 'measured');
+  await submit({}, 'measured');
+  await assertRefused(limited({ storedBytes: 23 }), 'too-many-requests', 'measured');
+  assert.equal(await gateway.deps.live.storedBytes('measured'), 16);
+  await submit(limited({ storedBytes: 24 }), 'measured');
+});
+
+test('where the oldest waiting job has waited too long nothing new is accepted', async () => {
+  const { live, clock } = gateway.deps;
+  const { oldestWaiting } = await live.pressure();
+  assert.ok(oldestWaiting !== undefined, 'jobs of the tests before wait');
+  const later = (ms: number) => ({ clock: () => clock() + ms });
+  const refusal = await assertRefused(later((QUEUE_AGE_SECONDS_MAX + 1) * 1000), 'system-busy');
+  assert.equal(refusal.limit, QUEUE_AGE_SECONDS_MAX);
+  await submit(later((QUEUE_AGE_SECONDS_MAX - 60) * 1000), 'default');
+});
+
+test('a gateway whose event loop is behind takes no new work', async () => {
+  const { redisFault } = gateway.deps;
+  await requireQueue({ redisFault, loopDelayMs: () => EVENT_LOOP_DELAY_MS_MAX });
+  const delayed = { redisFault, loopDelayMs: () => EVENT_LOOP_DELAY_MS_MAX + 1 };
+  await assert.rejects(requireQueue(delayed), { code: 'system-busy' });
 });
 
 test('a result that the store has no room for is refused', async () => {
@@ -50,18 +137,48 @@ test('a result that the store has no room for is refused', async () => {
     store: { ...gateway.deps.store, usage: async () => ({ freeBytes, totalBytes: 2 ** 40 }) },
   });
   await assertRefused(withFree(7), 'store-full');
-  await submitJob({ ...gateway.deps, ...withFree(8) }, 'default', SUBMISSION);
+  await submit(withFree(8), 'default');
 });
 
 test('where the load cannot be known nothing is accepted', async () => {
-  const load = () => Promise.reject(new Error('Connection is closed.'));
-  await assertRefused({ live: { ...gateway.deps.live, load } }, 'unavailable');
+  const lost = () => Promise.reject(new Error('Connection is closed.'));
+  await assertRefused({ live: { ...gateway.deps.live, pressure: lost } }, 'unavailable');
+  await assertRefused({ live: { ...gateway.deps.live, admit: lost } }, 'unavailable');
+});
+
+test('a job whose spec could not be stored gives its place back', async () => {
+  const full = Object.assign(Object.create(gateway.deps.jobs), {
+    createSpec: () => Promise.reject(new Error('no space')),
+    readSpec: async () => undefined,
+  });
+  const before = await gateway.deps.live.load();
+  await assert.rejects(submit({ jobs: full }, 'default'), /no space/);
+  assert.deepEqual(await gateway.deps.live.load(), before);
+});
+
+test('the time to come again follows from what was done in the last minute', () => {
+  let nowMs = 0;
+  const rate = createDrainRate(() => nowMs);
+  assert.equal(rate.secondsFor({ jobs: 5 }), 10, 'nothing is known');
+  rate.observe({ jobsDone: 100, flopsDone: 0 });
+  nowMs = 10_000;
+  rate.observe({ jobsDone: 120, flopsDone: 5000 });
+  assert.equal(rate.secondsFor({ jobs: 5 }), 3);
+  assert.equal(rate.secondsFor({ flops: 10_000 }), 20);
+  assert.equal(rate.secondsFor({ jobs: 5, flops: 10_000 }), 20);
+  assert.equal(rate.secondsFor({ jobs: 1e9 }), 600);
+  nowMs = 75_000;
+  rate.observe({ jobsDone: 120, flopsDone: 5000 });
+  assert.equal(rate.secondsFor({ jobs: 5 }), 10, 'the window has passed');
+  nowMs = 80_000;
+  rate.observe({ jobsDone: 3, flopsDone: 0 });
+  assert.equal(rate.secondsFor({ jobs: 5 }), 10, 'the counts began anew');
 });
 
 test('submitted jobs are counted by operation, and the gauges show the load', async () => {
   const { metrics, live } = gateway.deps;
   const before = (await metrics.frechet_jobs_submitted_total.get()).values[0]?.value ?? 0;
-  await submitJob(gateway.deps, 'default', SUBMISSION);
+  await submit({}, 'default');
   const counter = await metrics.frechet_jobs_submitted_total.get();
   assert.deepEqual(counter.values, [{ labels: { operation: 'value' }, value: before + 1 }]);
   await refreshLoadGauges(gateway.deps);

@@ -112,7 +112,7 @@ test('a job that is just being enqueued is left alone', async () => {
 
 test('a finished job leaves the index and the backlog, also at once', async () => {
   const spec = await forgotten(2, 0);
-  await gateway.deps.live.noteEnqueued(spec.id, 4n);
+  await gateway.deps.live.noteEnqueued(spec.tenant, spec.id, 4n);
   await gateway.deps.jobs.putOutcome(
     spec.tenant,
     spec.id,
@@ -181,10 +181,24 @@ test('a started reconciler works at once, and its stop waits for the pass under 
 
 test('a job that ended and was deleted while Redis was away leaves no backlog behind', async () => {
   const spec = await forgotten(2, 2 * MINUTE_MS);
-  await gateway.deps.live.noteEnqueued(spec.id, 4n);
+  await gateway.deps.live.noteEnqueued(spec.tenant, spec.id, 4n);
   const outcome = succeededOutcome(spec, spec.createdAt, spec.createdAt);
   await gateway.deps.jobs.putOutcome(spec.tenant, spec.id, outcome);
   await removeJob(gateway.deps, spec.tenant, spec.id);
   assert.deepEqual(await reconcile(gateway.deps), { enqueued: 0, closed: 1, skipped: 0 });
   assert.deepEqual(await gateway.deps.live.load(), { queued: 0, running: 0, backlogFlops: 0 });
+});
+
+test('a place in the backlog whose job never came is given back, once nobody can still bring it', async () => {
+  const { live, clock } = gateway.deps;
+  const limits = { tenantJobsMax: 10, tenantFlopsMax: undefined, systemFlopsMax: 100n };
+  const place = { tenant: 'default', id: ulid(clock() - 50_000), jobs: 3, flops: 7n };
+  assert.equal(await live.admit(place, limits), undefined);
+  const spec = await forgotten(1);
+  await reconcile(gateway.deps);
+  assert.equal((await live.load()).backlogFlops, 9);
+  gateway.time.offsetMs = 20_000;
+  await reconcile(gateway.deps);
+  assert.equal((await live.load()).backlogFlops, 2);
+  assert.deepEqual(await live.areEnqueued([spec.id, place.id]), [true, false]);
 });
