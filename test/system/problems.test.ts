@@ -270,6 +270,7 @@ const ELSEWHERE: readonly ErrorCode[] = [
   'expired',
   'value-not-finite',
   'verification-failed',
+  'block-poisoned',
   'operand-lost',
   'operand-corrupt',
   'result-corrupt',
