@@ -4,6 +4,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { ArrayStore } from '../shared/io/array-store.ts';
 import { createClaims } from '../shared/io/claims.ts';
+import { startCollector } from '../shared/io/collector.ts';
 import { ConfigError } from '../shared/io/config.ts';
 import { JobStore } from '../shared/io/job-store.ts';
 import { createLive, subscribeLive } from '../shared/io/live.ts';
@@ -132,6 +133,8 @@ async function startGateway(
   await waitForRedis(redisCheck, log);
   const reconciler = startReconciler(deps);
   releasers.push('the reconciler', () => reconciler.stop());
+  const collector = startCollector(deps);
+  releasers.push('the collector', () => collector.stop());
 
   const admin = await startAdminListener({
     host: config.host,

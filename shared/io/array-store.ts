@@ -107,6 +107,11 @@ export class ArrayStore {
     return undefined;
   }
 
+  /** Opens an array for a job that was accepted while it lived: such a job may read it until it is collected. */
+  async openForJob(tenant: string, id: string): Promise<OpenArray | undefined> {
+    return this.#openAny(tenant, id);
+  }
+
   /** Live arrays, newest first. @throws query-invalid for a cursor that is none. */
   async list(tenant: string, limit: number, cursor?: string): Promise<Page<ArrayMetadata>> {
     if (cursor !== undefined && !UPLOAD.test(cursor)) {
@@ -135,6 +140,39 @@ export class ArrayStore {
     await this.#store.delete(uploadKey(tenant, createdAt, id));
     await pruneShard(this.#store, `${tenantKey(tenant)}/uploads`, uploadName(createdAt, id), this.#now());
     return removed && this.#isLive(array.footer);
+  }
+
+  /**
+   * Removes arrays that expired more than `graceSeconds` ago, unless they are needed, and entries that list none.
+   * Answers how many arrays went. Looking and removing are two steps: an upload of the same bytes that falls between
+   * them is removed too, and a job that names it is told so.
+   */
+  async collectExpired(
+    tenant: string,
+    graceSeconds: number,
+    isNeeded: (id: string) => Promise<boolean>,
+  ): Promise<number> {
+    const expiredBefore = this.#now() - graceSeconds * 1000;
+    const uploads = `${tenantKey(tenant)}/uploads`;
+    // None younger can have expired; a renewed one keeps its entry, so that some older ones have not.
+    const bound = encodeTime(Math.max(0, expiredBefore - ARRAY_RETENTION_SECONDS * 1000));
+    let removed = 0;
+    for await (const name of newestFirst(this.#store, uploads, bound)) {
+      const id = name.slice(bound.length + 1);
+      const footer = await this.#occupant(tenant, id);
+      if (footer === undefined || (footer !== 'damaged' && uploadName(footer.createdAt, id) !== name)) {
+        await this.#store.delete(`${uploads}/${shardOf(name)}/${name}`);
+        await pruneShard(this.#store, uploads, name, this.#now());
+        continue;
+      }
+      if (footer !== 'damaged' && Date.parse(footer.expiresAt) > expiredBefore) continue;
+      if (await isNeeded(id)) continue;
+      await this.#store.delete(arrayKey(tenant, id));
+      await this.#store.delete(`${uploads}/${shardOf(name)}/${name}`);
+      await pruneShard(this.#store, uploads, name, this.#now());
+      removed += 1;
+    }
+    return removed;
   }
 
   async #openAny(tenant: string, id: string): Promise<OpenArray | undefined> {

@@ -108,7 +108,7 @@ async function readArray(
   target: Uint8Array,
   digestsAt: number,
 ): Promise<void> {
-  const array = await deps.arrays.open(tenant, id);
+  const array = await deps.arrays.openForJob(tenant, id);
   if (array === undefined)
     throw new FrechetError('operand-lost', `the array of ${input.name} was deleted or expired`);
   try {

@@ -1,0 +1,187 @@
+// What nobody may ask for any more leaves the store: results after their time, then the jobs themselves, arrays that
+// no unfinished job needs, and what crashes and interrupted deletions left. Every step looks before it removes and may
+// be repeated, so any number of processes may collect at once. Unfinished jobs are never touched: they end first.
+
+import type { Logger } from 'pino';
+import { decodeTime } from 'ulid';
+import { arraysOf } from '../job/arrays-of.ts';
+import {
+  ARRAY_GRACE_SECONDS,
+  EXPIRED_JOB_SECONDS,
+  EXPIRES_IN_SECONDS_MIN,
+  LEFTOVER_AGE_SECONDS,
+} from '../job/limits.ts';
+import type { ArrayStore } from './array-store.ts';
+import { isJobId, type JobStore } from './job-store.ts';
+import type { OpenJobs } from './open-jobs.ts';
+import type { Store } from './store/store.ts';
+
+const COLLECT_SECONDS = 600;
+/** A shard in which nothing is due is looked at again after this time: stragglers may have written to it. */
+const SHARD_SECONDS_MAX = 24 * 3600;
+
+export interface CollectDeps {
+  readonly store: Store;
+  readonly jobs: JobStore;
+  readonly arrays: ArrayStore;
+  readonly openJobs: OpenJobs;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+/** How many of each a pass removed. */
+export interface CollectCounts {
+  results: number;
+  jobs: number;
+  arrays: number;
+  leftovers: number;
+  /** Left for the next pass, because something about them failed. */
+  skipped: number;
+}
+
+/** @returns one pass at a call; passes remember when something is due where, so that most of them read little. */
+export function createCollector(deps: CollectDeps): () => Promise<CollectCounts> {
+  /** When (ms) a shard of jobs is worth another look, by `<tenant>/<shard>`. */
+  const dueMs = new Map<string, number>();
+  return async () => {
+    const counts: CollectCounts = { results: 0, jobs: 0, arrays: 0, leftovers: 0, skipped: 0 };
+    for (const tenant of await deps.jobs.tenants()) {
+      await collectJobs(deps, tenant, dueMs, counts);
+      await attempt(deps, counts, { tenant }, async () => {
+        counts.arrays += await collectArrays(deps, tenant);
+      });
+    }
+    counts.leftovers += await deps.store.sweep(LEFTOVER_AGE_SECONDS);
+    counts.leftovers += await collectProbes(deps);
+    return counts;
+  };
+}
+
+async function collectJobs(
+  deps: CollectDeps,
+  tenant: string,
+  dueMs: Map<string, number>,
+  counts: CollectCounts,
+): Promise<void> {
+  const shards = await deps.jobs.shards(tenant);
+  for (const shard of shards) {
+    const key = `${tenant}/${shard}`;
+    const nowMs = deps.clock();
+    if ((dueMs.get(key) ?? 0) > nowMs) continue;
+    let nextMs = nowMs + SHARD_SECONDS_MAX * 1000;
+    for (const jobId of (await deps.jobs.jobIdsIn(tenant, shard)).filter(isJobId)) {
+      await attempt(deps, counts, { tenant, jobId }, async () => {
+        nextMs = Math.min(nextMs, await collectJob(deps, tenant, jobId, counts));
+      });
+    }
+    dueMs.set(key, nextMs);
+  }
+  forgetGone(dueMs, tenant, shards);
+}
+
+function forgetGone(dueMs: Map<string, number>, tenant: string, shards: readonly string[]): void {
+  const present = new Set(shards.map(shard => `${tenant}/${shard}`));
+  for (const key of dueMs.keys()) {
+    if (key.startsWith(`${tenant}/`) && !present.has(key)) dueMs.delete(key);
+  }
+}
+
+/** Does what is due for one job. @returns when (ms) the next thing is */
+async function collectJob(
+  { jobs, clock }: CollectDeps,
+  tenant: string,
+  jobId: string,
+  counts: CollectCounts,
+): Promise<number> {
+  const nowMs = clock();
+  const remove = async (): Promise<number> => {
+    await jobs.deleteJob(tenant, jobId);
+    counts.jobs += 1;
+    return Number.POSITIVE_INFINITY;
+  };
+  const [hasSpec, outcome] = [await jobs.hasSpec(tenant, jobId), await jobs.readOutcome(tenant, jobId)];
+  if (!hasSpec) {
+    // A deletion cut short, blocks of a straggler; or a job that is just being accepted, which is young.
+    const orphanMs = decodeTime(jobId) + LEFTOVER_AGE_SECONDS * 1000;
+    return nowMs < orphanMs ? orphanMs : remove();
+  }
+  if (outcome === undefined) return nowMs + EXPIRES_IN_SECONDS_MIN * 1000;
+  const expiresMs = Date.parse(outcome.expiresAt);
+  if (nowMs < expiresMs) return expiresMs;
+  const forgottenMs = expiresMs + EXPIRED_JOB_SECONDS * 1000;
+  if (nowMs >= forgottenMs) return remove();
+  if ((await jobs.listBlocks(tenant, jobId)).length > 0) {
+    await jobs.deleteResult(tenant, jobId);
+    counts.results += 1;
+  }
+  return forgottenMs;
+}
+
+async function collectArrays(deps: CollectDeps, tenant: string): Promise<number> {
+  let needed: Promise<Set<string>> | undefined;
+  return deps.arrays.collectExpired(tenant, ARRAY_GRACE_SECONDS, async id => {
+    needed ??= neededArrays(deps, tenant);
+    return (await needed).has(id);
+  });
+}
+
+/** What jobs that may be unfinished read. A job accepted later cannot name an array that has expired by now. */
+async function neededArrays({ jobs, openJobs }: CollectDeps, tenant: string): Promise<Set<string>> {
+  const needed = new Set<string>();
+  for (const jobId of await openJobs.newestFirst(tenant)) {
+    const spec = await jobs.readSpec(tenant, jobId);
+    if (spec !== undefined) for (const id of arraysOf(spec)) needed.add(id);
+  }
+  return needed;
+}
+
+/** Every life of a worker writes a probe under a name of its own. */
+async function collectProbes({ store, clock }: CollectDeps): Promise<number> {
+  let removed = 0;
+  for (const name of await store.list('probes')) {
+    const info = await store.stat(`probes/${name}`);
+    if (info === undefined || info.modifiedAt.getTime() > clock() - LEFTOVER_AGE_SECONDS * 1000) continue;
+    if (await store.delete(`probes/${name}`)) removed += 1;
+  }
+  return removed;
+}
+
+/** One thing that cannot be collected keeps nothing else from it; but where the store is away, the pass ends. */
+async function attempt(
+  { store, log }: CollectDeps,
+  counts: CollectCounts,
+  what: object,
+  collect: () => Promise<void>,
+): Promise<void> {
+  try {
+    await collect();
+  } catch (error) {
+    await store.list('tenants');
+    counts.skipped += 1;
+    log.warn({ err: error, ...what }, 'something cannot be collected');
+  }
+}
+
+/** Collects every COLLECT_SECONDS, one pass at a time. `stop` waits for a pass under way. */
+export function startCollector(deps: CollectDeps): { stop(): Promise<void> } {
+  const collect = createCollector(deps);
+  let pass: Promise<void> | undefined;
+  const run = () => {
+    pass ??= collect()
+      .then(
+        counts => deps.log.debug({ ...counts }, 'collected'),
+        (error: unknown) => deps.log.warn({ err: error }, 'collecting broke off'),
+      )
+      .finally(() => {
+        pass = undefined;
+      });
+  };
+  const timer = setInterval(run, COLLECT_SECONDS * 1000).unref();
+  return {
+    async stop() {
+      clearInterval(timer);
+      await pass;
+    },
+  };
+}
