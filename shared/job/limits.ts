@@ -47,6 +47,24 @@ export const WORKER_MEMORY_BYTES_DEFAULT = 2 * GIB;
 /** Digests cover pieces of this size, so that reading a range verifies only what it touches. */
 export const RESULT_CHUNK_BYTES = 4 * MIB;
 
+/** Unfinished jobs of one tenant, unless its key says otherwise: an index and a work-list of this length stay quick. */
+export const TENANT_JOBS_MAX = 100_000;
+/** Work of all tenants that may wait: a hundred of the largest jobs. */
+export const SYSTEM_BACKLOG_FLOPS_MAX = 100n * JOB_FLOPS_MAX;
+/** Where a job has waited for this long, more of them would only wait longer. */
+export const QUEUE_AGE_SECONDS_MAX = 24 * 3600;
+/** A gateway whose event loop is behind by this much on average takes no new work until it has caught up. */
+export const EVENT_LOOP_DELAY_MS_MAX = 500;
+
+/** Jobs in a batch: one index of 800 KB, read in one go. */
+export const BATCH_LINES_MAX = 100_000;
+/** One line of a batch. Its inline data live inside its spec; larger arrays are uploaded and named. */
+export const BATCH_LINE_BYTES_MAX = MIB;
+/** All lines of a batch. It is streamed to the store, so this bounds disk, not memory. */
+export const BATCH_BYTES_MAX = GIB;
+export const CUSTOM_ID_LENGTH_MAX = 128;
+export const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
+
 export const LABELS_MAX = 16;
 export const LABEL_LENGTH_MAX = 64;
 export const PRIORITY_MAX = 9;
