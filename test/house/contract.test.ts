@@ -83,11 +83,10 @@ function unknownVariables(tree: readonly Source[]): string[] {
 }
 
 test('no source, manifest or document names a variable that does not exist', () => {
-  const documents = readSources('.md', '.yaml', '.yml', '.json', 'Dockerfile', '.sh').filter(
-    ({ path }) => !path.startsWith('test/'),
-  );
+  const tree = readSources('.ts', '.mjs', '.md', '.yaml', '.yml', '.json', 'Dockerfile', '.sh');
   const readme = { path: 'README.md', text: readText('README.md') };
-  assert.deepEqual(unknownVariables([...sources, ...documents, readme]), []);
+  const judged = [readme, ...tree].filter(({ path }) => !path.startsWith('test/'));
+  assert.deepEqual(unknownVariables(judged), []);
 });
 
 test('a variable that does not exist is found', () => {
