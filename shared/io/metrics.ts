@@ -9,6 +9,9 @@ const PHASE_BUCKETS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.
 const JOB_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 7200, 43_200];
 const HTTP_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
+/** Gauges among Node's default metrics whose names end like a counter's; those without `_total` say the same. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
 interface MetricEntry {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly role: 'gateway' | 'worker' | 'both';
@@ -146,6 +149,7 @@ export function createMetrics(role: 'worker'): { registry: Registry; metrics: Wo
 export function createMetrics(role: 'gateway' | 'worker'): { registry: Registry; metrics: unknown } {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
   const metrics: Record<string, unknown> = {};
   for (const [name, entry] of Object.entries(METRICS) as [MetricName, MetricEntry][]) {
     if (entry.role === role || entry.role === 'both') metrics[name] = createInstrument(name, entry, registry);
