@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { availableSources } from '../workers/kernels/sources.ts';
+import { judge } from './claims.ts';
+import { type Figure, square } from './figures.ts';
 
 const program = fileURLToPath(new URL('./kernels.js', import.meta.url));
 
@@ -33,4 +35,17 @@ test('the kernel benchmark runs, and every figure is a positive number', async (
 test('the table names the machine', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [program, '--smoke']);
   assert.match(stdout, new RegExp(`Node ${process.versions.node}.*\\n\\nkernel +dtype`));
+});
+
+test('a claim holds from its ratio on, and says nothing where a peer was not measured', () => {
+  const figure = (kernel: string, gflops: number): Figure => {
+    return { bench: 'kernels', kernel, dtype: 'float64', ...square(1024), threads: 1, gflops };
+  };
+  const verdicts = (figures: readonly Figure[]) => judge(figures).map(row => [row[0], row[1], row.at(-1)]);
+  assert.deepEqual(verdicts([figure('native', 95), figure('blas', 100)]), [['native', 'blas', 'holds']]);
+  assert.deepEqual(verdicts([figure('native', 94), figure('blas', 100)]), [
+    ['native', 'blas', 'falls short'],
+  ]);
+  assert.deepEqual(verdicts([figure('native', 95)]), []);
+  assert.deepEqual(verdicts([figure('wasm strict', 36), { ...figure('blas', 100), dtype: 'float32' }]), []);
 });

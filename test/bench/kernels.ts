@@ -1,8 +1,10 @@
-// How fast is C = A·B, kernel by kernel, against what npm offers? One thread, then one thread a core on row slabs.
+// How fast is C = A·B, kernel by kernel, against the BLAS itself and against what npm offers? One thread, then two on
+// row slabs. After the table, what the kernels are meant to reach, and whether they did in this run.
 //
-//   npx tsc -p . && node dist/test/bench/kernels.js [--json] [--smoke]
+//   npm run bench:kernels [-- --json] [-- --smoke]
 //
 // --json prints a line a figure: {bench, kernel, dtype, m, n, k, threads, gflops}. --smoke is a run of seconds.
+// On a shared machine the ratios of one run say more than its figures, and a second run says more than one.
 
 import { Worker } from 'node:worker_threads';
 import * as np from 'numpy-ts';
@@ -12,78 +14,82 @@ import type { GemmTile, Scratch } from '../../workers/kernels/kernel.ts';
 import { createKernel, type KernelSource, scratchBytes } from '../../workers/kernels/source.ts';
 import { seededRandom } from '../workers/kernels/fixture.ts';
 import { availableSources } from '../workers/kernels/sources.ts';
+import { judge } from './claims.ts';
+import { directBlas } from './direct-blas.ts';
+import { type Figure, type Shape, square } from './figures.ts';
 import type { KernelThreadData } from './kernel-thread.ts';
 import { bestSeconds, type Contender, machine, table } from './measure.ts';
-
-interface Shape {
-  readonly m: number;
-  readonly k: number;
-  readonly n: number;
-}
-
-interface Figure extends Shape {
-  readonly bench: 'kernels';
-  readonly kernel: string;
-  readonly dtype: Dtype;
-  readonly threads: number;
-  readonly gflops: number;
-}
 
 const json = process.argv.includes('--json');
 const smoke = process.argv.includes('--smoke');
 const SECONDS = smoke ? 0.001 : 0.6;
 const THREADS = 2;
 const SHAPES: readonly Shape[] = smoke
-  ? [square(48), { m: 48, k: 48, n: 1 }]
+  ? [{ m: 48, k: 48, n: 1 }]
   : [
-      ...[64, 256, 1024, 2048].map(square),
+      ...[8, 32, 64, 256].map(square),
       { m: 1024, k: 1024, n: 1 },
       { m: 1024, k: 1024, n: 8 },
       { m: 1, k: 1024, n: 1024 },
       { m: 8, k: 1024, n: 1024 },
       { m: 1024, k: 16, n: 1024 },
     ];
-/** Longer for threads, whose turns are long and easily disturbed. */
-const THREADED_SECONDS = 3 * SECONDS;
-const THREADED_SHAPE = square(smoke ? 64 : 2048);
+/** Measured on one thread and on two in the same turns, so that the ratio of the two is of one moment. */
+const THREADED_SHAPES = (smoke ? [48] : [1024, 2048]).map(square);
+const THREADED_SECONDS = 4 * SECONDS;
+/** Too long for anybody but a BLAS. */
+const NATIVE_SHAPES = smoke ? [] : [square(4096)];
 
 const SCRATCH_BYTES = Math.max(...(['native', 'wasm', 'reference'] as const).map(scratchBytes));
 const SCRATCH_STRIDE = Math.ceil(SCRATCH_BYTES / 65536) * 65536;
 const OPERANDS_AT = THREADS * SCRATCH_STRIDE;
-const PAGES = Math.ceil((OPERANDS_AT + 3 * 8 * THREADED_SHAPE.m ** 2) / 65536);
+const LARGEST = Math.max(...[...THREADED_SHAPES, ...NATIVE_SHAPES].map(({ m }) => m));
+const PAGES = Math.ceil((OPERANDS_AT + 3 * 8 * LARGEST ** 2) / 65536);
 const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
 
 const sources = availableSources();
+const native = sources.get('native');
+/** The reference is an oracle, and seconds slow past a small size. */
+const fast = [...sources].filter(([name]) => name !== 'reference');
 const figures: Figure[] = [];
 
 async function main(): Promise<void> {
   for (const dtype of ['float64', 'float32'] as const) {
-    for (const shape of SHAPES)
-      await measure(dtype, shape, 1, [...singles(dtype, shape), numpy(dtype, shape)]);
-    const threads = [...sources].filter(([name]) => name !== 'reference').map(entry => new Crew(...entry));
-    const contenders = threads.map(crew => ({
-      name: crew.name,
-      run: () => crew.run(product(dtype, THREADED_SHAPE)),
-    }));
-    await measure(dtype, THREADED_SHAPE, THREADS, contenders, THREADED_SECONDS);
-    await Promise.all(threads.map(crew => crew.stop()));
+    for (const shape of SHAPES) {
+      fillOperands(dtype, shape);
+      await measure(dtype, shape, [...singles(dtype, shape), numpy(dtype, shape)], SECONDS);
+    }
+    await measureThreaded(dtype);
+    if (native === undefined) continue;
+    for (const shape of NATIVE_SHAPES) {
+      fillOperands(dtype, shape);
+      const contenders = [single('native', native, product(dtype, shape)), ...blas(dtype, shape)];
+      await measure(dtype, shape, contenders, THREADED_SECONDS);
+    }
   }
   if (!json) print();
 }
 
-function square(size: number): Shape {
-  return { m: size, k: size, n: size };
+async function measureThreaded(dtype: Dtype): Promise<void> {
+  const crews = fast.map(([name, source]) => new Crew(name, source));
+  for (const shape of THREADED_SHAPES) {
+    fillOperands(dtype, shape);
+    const tile = product(dtype, shape);
+    const pairs = crews.map(({ name, run }) => ({ name, threads: THREADS, run: () => run(tile) }));
+    const contenders = [...singles(dtype, shape), ...pairs, numpy(dtype, shape)];
+    await measure(dtype, shape, contenders, THREADED_SECONDS);
+  }
+  await Promise.all(crews.map(crew => crew.stop()));
 }
 
 async function measure(
   dtype: Dtype,
   shape: Shape,
-  threads: number,
   contenders: readonly Contender[],
-  secondsEach = SECONDS,
+  secondsEach: number,
 ): Promise<void> {
   const best = await bestSeconds(contenders, secondsEach);
-  for (const [kernel, seconds] of best) {
+  for (const [{ name: kernel, threads = 1 }, seconds] of best) {
     const gflops = (2 * shape.m * shape.k * shape.n) / seconds / 1e9;
     const figure: Figure = { bench: 'kernels', kernel, dtype, ...shape, threads, gflops };
     figures.push(figure);
@@ -91,7 +97,7 @@ async function measure(
   }
 }
 
-/** Dense row-major operands behind the scratch, filled with numbers of one size. */
+/** Dense row-major operands behind the scratch. */
 function product(dtype: Dtype, { m, k, n }: Shape): GemmTile {
   const offset = OPERANDS_AT / DTYPES[dtype].bytes;
   const a = denseView(m, k, offset);
@@ -99,19 +105,29 @@ function product(dtype: Dtype, { m, k, n }: Shape): GemmTile {
   return { dtype, alpha: 1, a, b, beta: 0, c: denseView(m, n, offset + m * k + k * n) };
 }
 
-function singles(dtype: Dtype, shape: Shape): Contender[] {
-  const tile = product(dtype, shape);
+/** Numbers of one size; subnormal ones would be another benchmark. */
+function fillOperands(dtype: Dtype, { m, k, n }: Shape): void {
   const random = seededRandom(1);
-  const { m, k, n } = shape;
   const operands = floatArray(dtype, memory.buffer, OPERANDS_AT, m * k + k * n);
   for (let e = 0; e < operands.length; e++) operands[e] = random();
-  // The reference is an oracle, and seconds slow past a small size.
-  return [...sources]
-    .filter(([name]) => name !== 'reference' || m * k * n <= 256 ** 3)
-    .map(([name, source]) => {
-      const kernel = createKernel(source, memory, scratchOf(0));
-      return { name, run: () => kernel.gemm(tile) };
-    });
+}
+
+function singles(dtype: Dtype, shape: Shape): Contender[] {
+  const tile = product(dtype, shape);
+  const isSmall = shape.m * shape.k * shape.n <= 256 ** 3;
+  const kernels = isSmall ? [...sources] : fast;
+  return [...kernels.map(([name, source]) => single(name, source, tile)), ...blas(dtype, shape)];
+}
+
+function single(name: string, source: KernelSource, tile: GemmTile): Contender {
+  const kernel = createKernel(source, memory, scratchOf(0));
+  return { name, run: () => kernel.gemm(tile) };
+}
+
+/** The library of the native kernel, where there is one. */
+function blas(dtype: Dtype, shape: Shape): Contender[] {
+  if (native?.name !== 'native') return [];
+  return [directBlas(native.libraryPath, memory, product(dtype, shape))];
 }
 
 /** numpy-ts at its best: operands already in its memory, results given back at once, relaxed SIMD where there is. */
@@ -138,9 +154,9 @@ class Crew {
     });
   }
 
-  async run(tile: GemmTile): Promise<void> {
+  readonly run = async (tile: GemmTile): Promise<void> => {
     await Promise.all(this.#threads.map((thread, index) => fill(thread, slab(tile, index))));
-  }
+  };
 
   async stop(): Promise<void> {
     await Promise.all(this.#threads.map(thread => thread.terminate()));
@@ -169,28 +185,33 @@ function fill(thread: Worker, tile: GemmTile): Promise<void> {
 }
 
 function print(): void {
-  const header = ['kernel', 'dtype', 'm', 'k', 'n', 'threads', 'GFLOP/s', '× numpy-ts'];
+  const header = ['kernel', 'dtype', 'm', 'k', 'n', 'threads', 'GFLOP/s', '× BLAS', '× numpy-ts'];
   const rows = figures.map(f => [
     f.kernel,
     f.dtype,
     ...[f.m, f.k, f.n, f.threads].map(String),
     f.gflops.toFixed(f.gflops < 10 ? 2 : 1),
-    ratio(f),
+    ratio(f, 'blas'),
+    ratio(f, 'numpy-ts'),
   ]);
   process.stdout.write(`${machine()}\n\n${table([header, ...rows])}\n`);
+  const claims = judge(figures);
+  if (claims.length === 0) return;
+  const claimsHeader = ['what', 'against', 'dtype', 'size', 'ratio', 'wanted', ''];
+  process.stdout.write(`\n${table([claimsHeader, ...claims])}\n`);
 }
 
-/** Against the best peer on the same product, on however many threads it uses: one. */
-function ratio(figure: Figure): string {
-  const peer = figures.find(
+/** Against a peer on the same product, on the one thread that it uses. */
+function ratio(figure: Figure, peer: string): string {
+  const other = figures.find(
     f =>
-      f.kernel === 'numpy-ts' &&
+      f.kernel === peer &&
       f.dtype === figure.dtype &&
       f.m === figure.m &&
       f.k === figure.k &&
       f.n === figure.n,
   );
-  return peer ? (figure.gflops / peer.gflops).toFixed(2) : '';
+  return other ? (figure.gflops / other.gflops).toFixed(2) : '';
 }
 
 await main();

@@ -5,6 +5,8 @@ import { cpus, loadavg } from 'node:os';
 /** What is measured: a name and one unit of work. */
 export interface Contender {
   readonly name: string;
+  /** How many threads it runs on; one where nothing is said. */
+  readonly threads?: number;
   run(): void | Promise<void>;
 }
 
@@ -12,16 +14,16 @@ export interface Contender {
 export async function bestSeconds(
   contenders: readonly Contender[],
   seconds: number,
-): Promise<ReadonlyMap<string, number>> {
-  const best = new Map<string, number>();
-  for (const { run } of contenders) await run();
+): Promise<ReadonlyMap<Contender, number>> {
+  const best = new Map<Contender, number>();
+  for (const contender of contenders) await contender.run();
   const stop = performance.now() + 1000 * seconds * contenders.length;
   do {
-    for (const { name, run } of contenders) {
+    for (const contender of contenders) {
       const start = performance.now();
-      await run();
+      await contender.run();
       const elapsed = (performance.now() - start) / 1000;
-      best.set(name, Math.min(best.get(name) ?? Number.POSITIVE_INFINITY, elapsed));
+      best.set(contender, Math.min(best.get(contender) ?? Number.POSITIVE_INFINITY, elapsed));
     }
   } while (performance.now() < stop);
   return best;

@@ -1,0 +1,57 @@
+// What the kernels are meant to reach, as ratios of figures from one run: absolute figures move from machine to machine.
+
+import type { Figure } from './figures.ts';
+
+interface Claim {
+  readonly kernel: string;
+  /** The peer of the same run, on one thread. */
+  readonly peer: string;
+  readonly dtype: Figure['dtype'];
+  /** Sides of square products. */
+  readonly sizes: readonly number[];
+  readonly threads?: number;
+  readonly atLeast: number;
+}
+
+const LARGE = [1024, 2048];
+
+const CLAIMS: readonly Claim[] = (['float64', 'float32'] as const).flatMap(dtype => {
+  const relaxed = dtype === 'float64' ? 0.44 : 0.42;
+  return [
+    { kernel: 'native', peer: 'blas', dtype, sizes: [256], atLeast: 0.8 },
+    { kernel: 'native', peer: 'blas', dtype, sizes: [...LARGE, 4096], atLeast: 0.95 },
+    { kernel: 'wasm relaxed', peer: 'blas', dtype, sizes: LARGE, atLeast: relaxed },
+    { kernel: 'wasm strict', peer: 'blas', dtype, sizes: LARGE, atLeast: 0.36 },
+    { kernel: 'wasm relaxed', peer: 'numpy-ts', dtype, sizes: LARGE, atLeast: 1.9 },
+    ...['native', 'wasm relaxed', 'wasm strict'].map(kernel => {
+      return { kernel, peer: kernel, dtype, sizes: LARGE, threads: 2, atLeast: 1.9 };
+    }),
+  ];
+});
+
+/** A row for every claim that the figures can judge: who against whom, the ratio, what was wanted, and whether it holds. */
+export function judge(figures: readonly Figure[]): string[][] {
+  return CLAIMS.flatMap(claim => {
+    const { kernel, peer, dtype, sizes, threads = 1, atLeast } = claim;
+    return sizes.flatMap(size => {
+      const ours = find(figures, kernel, dtype, size, threads);
+      const theirs = find(figures, peer, dtype, size, 1);
+      if (ours === undefined || theirs === undefined) return [];
+      const ratio = ours / theirs;
+      const verdict = ratio >= atLeast ? 'holds' : 'falls short';
+      const subject = threads === 1 ? kernel : `${kernel}, ${threads} threads`;
+      const against = threads === 1 ? peer : `${peer}, 1 thread`;
+      return [[subject, against, dtype, `${size}³`, ratio.toFixed(2), atLeast.toFixed(2), verdict]];
+    });
+  });
+}
+
+function find(figures: readonly Figure[], kernel: string, dtype: string, size: number, threads: number) {
+  return figures.find(
+    f =>
+      f.kernel === kernel &&
+      f.dtype === dtype &&
+      f.threads === threads &&
+      [f.m, f.k, f.n].every(side => side === size),
+  )?.gflops;
+}
