@@ -3,6 +3,7 @@
 
 import { FrechetError } from '../../shared/errors.ts';
 import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
+import { joinBelow } from '../plan/collapse.ts';
 import { type CombineStep, type Placed, type Plan, REGION, type Step } from '../plan/plan.ts';
 import { chooseTiles, rowTiles } from '../plan/tiles.ts';
 import { residualBound, type StepSize, underflowBound } from '../verify/bounds.ts';
@@ -147,18 +148,20 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
 
   /** B·x and |B|·1 of one product. @param offsets of its images in the region */
   async function imageTerm(
-    { alpha, a, b }: ProductTerm<Placed>,
+    { alpha, a, b: factor }: ProductTerm<Placed>,
     x: number,
     stepMembers: number,
     offsets: { readonly y: number; readonly z: number },
   ): Promise<ImagedTerm> {
-    const isShared = b.memberStride === 0;
-    const members = isShared ? 1 : stepMembers;
+    const isShared = factor.memberStride === 0;
+    const tall = joinBelow(factor, stepMembers);
+    const b = tall ?? factor;
+    const members = isShared || tall !== undefined ? 1 : stepMembers;
     const [y, z] = [options.regionByteOffset + offsets.y, options.regionByteOffset + offsets.z];
     const tiles = rowTiles(b, members, threads.count);
     const task: ImageTask = { kind: 'image', dtype: plan.dtype, members, b: bind.view(b), x, y, z, ...tiles };
     await runTask(task, tileCount({ members, rows: b.rows, cols: 1 }, tiles));
-    return { alpha, a: bind.view(a), y, z, memberStride: isShared ? 0 : b.rows };
+    return { alpha, a: bind.view(a), y, z, memberStride: isShared ? 0 : factor.rows };
   }
 
   async function run(): Promise<ExecutionReport> {

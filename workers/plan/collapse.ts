@@ -16,7 +16,7 @@ export function collapseMembers<V extends StackView>(
   members: number,
 ): Combination<V> | undefined {
   return (
-    collapse(c, terms, view => below(view, members), 'a') ??
+    collapse(c, terms, view => joinBelow(view, members), 'a') ??
     collapse(c, terms, view => beside(view, members), 'b')
   );
 }
@@ -57,8 +57,8 @@ function collapseTerm<V extends StackView>(
   }
 }
 
-/** All members as one matrix of members·rows rows. */
-function below<V extends StackView>(view: V, members: number): V | undefined {
+/** All members as one matrix of members·rows rows; undefined where they do not lie one below the other. */
+export function joinBelow<V extends StackView>(view: V, members: number): V | undefined {
   if (view.memberStride === 0) return undefined;
   const rowStride = view.rows === 1 ? view.memberStride : view.rowStride;
   if (view.memberStride !== view.rows * rowStride) return undefined;
