@@ -88,7 +88,9 @@ async function startWorker(
 
   const redisUrl = config.redisUrl ?? (await startOwnRedis(config, log, releasers));
   const connect = (role: ConnectionRole) => {
-    const redis = connectRedis(redisUrl, role, error => log.warn({ err: error, role }, 'Redis connection'));
+    const redis = connectRedis(redisUrl, role, error =>
+      log.warn({ err: error, connection: role }, 'Redis connection'),
+    );
     releasers.push(`the ${role} connection`, () => redis.disconnect());
     return redis;
   };

@@ -20,7 +20,14 @@ export function createLogger({ level, role, destination }: LoggerOptions): Logge
     timestamp: stdTimeFunctions.isoTime,
     messageKey: 'message',
     formatters: { level: (label: string) => ({ level: label }) },
-    redact: ['authorization', '*.authorization', 'headers.authorization', 'req.headers.authorization'],
+    redact: [
+      'authorization',
+      '*.authorization',
+      'headers.authorization',
+      'req.headers.authorization',
+      // ioredis hangs the failed command on its error, and that of a wrong password is the password.
+      'err.command.args',
+    ],
   };
   return pino(options, destination ?? pino.destination({ dest: 2, sync: true }));
 }

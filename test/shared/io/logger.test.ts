@@ -33,3 +33,17 @@ test('errors keep their stack and cause, and authorization is never written', ()
   assert.match(JSON.stringify(lines[2]), /"message":"given by name".*"stack"/);
   assert.doesNotMatch(JSON.stringify(lines), /secret/);
 });
+
+test('the arguments of a failed Redis command, such as a password, are not logged', () => {
+  const lines: string[] = [];
+  const log = createLogger({
+    level: 'info',
+    role: 'worker',
+    destination: { write: line => void lines.push(line) },
+  });
+  const command = { name: 'auth', args: ['default', 'a password'] };
+  log.warn({ err: Object.assign(new Error('WRONGPASS'), { command }) }, 'Redis connection');
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? '', /WRONGPASS/);
+  assert.doesNotMatch(lines[0] ?? '', /a password/);
+});

@@ -86,6 +86,7 @@ prepare_build_inputs() {
   cat >"$CACHE/containers.conf" <<'CONF'
 [containers]
 log_driver = "k8s-file"
+default_ulimits = ["nofile=16384:16384", "nproc=8192:8192"] # what root may set inside another container
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
@@ -95,7 +96,7 @@ CONF
 
 # A file system of our own with the tool root as `/`: podman's state, mounts and networks end with this process.
 enter() {
-  export CACHE NODE_MAJOR BASE_RELEASE HERE
+  export CACHE NODE_MAJOR BASE_RELEASE PODMAN_IGNORE_CGROUPSV1_WARNING=1
   export CONTAINERS_STORAGE_CONF=$CACHE/storage.conf CONTAINERS_CONF=$CACHE/containers.conf
   exec unshare --mount --pid --fork --kill-child --propagation private bash -euc '
     root=$CACHE/root
