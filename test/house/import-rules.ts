@@ -37,6 +37,7 @@ const ROOMS: readonly Room[] = [
       'deploy/local/services.ts',
       'deploy/local/up.ts',
       'deploy/local/redis.ts',
+      'deploy/local/blas.ts',
       'workers/kernels/select.ts',
       ...SHARED_AND_NODE,
     ],

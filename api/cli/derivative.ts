@@ -1,0 +1,131 @@
+// jvp, vjp, jacobian, value, check: from files to a file, in one command.
+
+import { toNested } from '../client/array.ts';
+import { readChunks } from '../client/event-stream.ts';
+import type { Client, Job, Operation } from '../client/index.ts';
+import { writeWhole } from './array-files.ts';
+import type { Arguments, Command, OptionTable, Shell } from './command.ts';
+import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
+import { ARRAY_NOTES, JOB_OPTIONS, positionalUsage, readJobInput } from './job-input.ts';
+import { matrixText, SHOWN_ELEMENTS_MAX } from './matrix-text.ts';
+import { formatBytes, formatSeconds } from './progress.ts';
+import { runJob } from './run-job.ts';
+import { SERVICE_OPTIONS, withService } from './service.ts';
+
+export const OUTPUT_OPTIONS: OptionTable = {
+  output: { short: 'o', argument: 'FILE', help: 'where the result goes, as .npy; - for standard output' },
+};
+
+function derivativeCommand(name: Operation, summary: string, notes: string): Command {
+  return {
+    name,
+    summary,
+    usage: `${positionalUsage(name)} [-e EXPRESSION] [--operand NAME=ARRAY …] [-o C.npy]`,
+    notes: `${notes}\n${ARRAY_NOTES}`,
+    options: { ...OUTPUT_OPTIONS, ...JOB_OPTIONS, ...SERVICE_OPTIONS },
+    run: (given, shell) => runDerivative(name, given, shell),
+  };
+}
+
+export const jvp = derivativeCommand(
+  'jvp',
+  'the derivative in a direction: dF_W(H)',
+  '  frechet jvp A.npy H.npy -o C.npy computes A*H, the derivative of A*W at any W.',
+);
+export const vjp = derivativeCommand(
+  'vjp',
+  "its adjoint at a cotangent: dF_W*(G), the gradient for a loss's gradient G",
+  "  frechet vjp A.npy G.npy -o B.npy computes A'*G.",
+);
+export const jacobian = derivativeCommand(
+  'jacobian',
+  'columns of the Jacobian',
+  '  frechet jacobian A.npy shape:512x64 --columns 0:100 -o J.npy. Columns are stacked: vec(dF(H)) = J*vec(H).',
+);
+export const value = derivativeCommand('value', 'the value F(W)', '  frechet value A.npy W.npy -o F.npy');
+export const check = derivativeCommand(
+  'check',
+  'test the derivative against its definition, numerically',
+  '  frechet check -e "W\'*A*W" --operand A=A.npy --operand W=W.npy. Exit code 1 where it does not pass.',
+);
+
+async function runDerivative(operation: Operation, given: Arguments, shell: Shell): Promise<ExitCode> {
+  const input = await readJobInput(operation, given);
+  const isQuiet = given.flag('json');
+  return withService(given, shell, 'any', async client => {
+    const job = await runJob(client, input, shell, isQuiet);
+    return deliver(client, job, given, shell);
+  });
+}
+
+/** Brings a succeeded job's result to where it is wanted. */
+export async function deliver(client: Client, job: Job, given: Arguments, shell: Shell): Promise<ExitCode> {
+  if (job.operation === 'check') return deliverReport(client, job, given, shell);
+  const output = given.text('output');
+  const { signal, stdout, stderr } = shell;
+  if (output !== undefined) {
+    const chunks = readChunks(await client.jobs.stream(job, { signal }));
+    if (output === '-') for await (const chunk of chunks) await write(stdout, chunk);
+    else await writeWhole(output, chunks);
+  }
+  // Standard output is the file's where it goes there.
+  if (given.flag('json') && output !== '-') {
+    const shown =
+      output === undefined && isShown(job) ? toNested(await client.jobs.result(job, { signal })) : undefined;
+    stdout.write(`${JSON.stringify({ job, output, result: shown })}\n`);
+  } else if (!given.flag('json')) {
+    if (output === undefined && isShown(job))
+      stdout.write(matrixText(await client.jobs.result(job, { signal })));
+    stderr.write(`${summaryText(job, output)}\n`);
+  }
+  return EXIT_CODES.ok;
+}
+
+async function deliverReport(
+  client: Client,
+  job: Job,
+  given: Arguments,
+  { signal, stdout }: Shell,
+): Promise<ExitCode> {
+  const report = await client.jobs.report(job, { signal });
+  if (given.flag('json')) {
+    stdout.write(`${JSON.stringify({ job, report })}\n`);
+  } else {
+    const { passed, linear, taylor, adjoint } = report;
+    const remainder = linear
+      ? `largest remainder ${Math.max(...taylor.remainders)}, bound ${brief(taylor.bound)}`
+      : `rate ${taylor.rate ?? 'not to be told from rounding'}, at least 1.9 is needed`;
+    stdout.write(`${passed ? 'passed' : 'NOT PASSED'}: ${job.expression} in ${job.wrt}\n`);
+    stdout.write(`  remainder  ${linear ? 'linear in' : 'not linear in'} ${job.wrt}; ${remainder}\n`);
+    stdout.write(`  adjoint    defect ${adjoint.relativeDefect}, bound ${brief(adjoint.bound)}\n`);
+  }
+  return report.passed ? EXIT_CODES.ok : EXIT_CODES.failed;
+}
+
+function isShown({ result }: Job): boolean {
+  return (result?.shape ?? []).reduce((product, side) => product * side, 1) <= SHOWN_ELEMENTS_MAX;
+}
+
+function summaryText(job: Job, output: string | undefined): string {
+  const { result, verification, timings, kernel } = job;
+  const shape = (result?.shape ?? []).join('×');
+  const parts = [`${shape} ${result?.dtype}`];
+  if (verification !== null) {
+    const { method, maxError, bound } = verification;
+    parts.push(`verified by ${method}: error ${brief(maxError)}, bound ${brief(bound)}`);
+  }
+  if (timings !== null) parts.push(`${formatSeconds(timings.computeSeconds)} of computing on ${kernel}`);
+  if (output !== undefined && output !== '-') parts.push(`${formatBytes(result?.bytes ?? 0)} in ${output}`);
+  if (output === undefined && !isShown(job)) parts.push('too large to show: -o FILE.npy keeps it');
+  return parts.join(' · ');
+}
+
+function brief(value: number): number {
+  return Number(value.toPrecision(2));
+}
+
+function write(stream: NodeJS.WriteStream, chunk: Uint8Array): Promise<void> {
+  return new Promise(resolve => {
+    stream.write(chunk, () => resolve());
+  });
+}
