@@ -10,6 +10,7 @@ import { blockOutputs, type Derivation, resultShape } from './derivation.ts';
 import { JOB_BLOCKS_MAX, JOB_FLOPS_MAX } from './limits.ts';
 import type { BlockRange } from './outcome.ts';
 import type { JobSpec } from './spec.ts';
+import { bytesBesideMatrices } from './working-set.ts';
 
 export interface Cut {
   readonly flops: bigint;
@@ -59,22 +60,25 @@ function blockCost(spec: JobSpec, derivation: Derivation, { members, lines }: Ex
     isColumns ? { columns: [start, start + lines] } : { rows: [0, lines] },
   );
   const elements = BigInt(members) * BigInt(lines) * BigInt(isColumns ? rows : cols);
-  return { ...cost(outputs, members, spec.dtype), bytes: elements * BigInt(DTYPES[spec.dtype].bytes) };
+  const { flops, peakBytes } = cost(outputs, members, spec.dtype);
+  return {
+    flops,
+    bytes: elements * BigInt(DTYPES[spec.dtype].bytes),
+    peakBytes: peakBytes + bytesBesideMatrices(outputs, derivation.inputs, members, spec.dtype),
+  };
 }
 
 function chooseExtent(spec: JobSpec, whole: Extent, costOf: (extent: Extent) => BlockCost): Extent {
+  if (whole.members === 0) return whole;
   const member = { members: 1, lines: whole.lines };
-  const wholeMembers = fits(spec, costOf(member), costOf({ members: 1, lines: 0 }));
-  const size = wholeMembers
-    ? largest(whole.members, members =>
-        fits(spec, costOf({ ...member, members }), costOf({ ...member, members: 0 })),
-      )
-    : largest(whole.lines, lines =>
-        fits(spec, costOf({ members: 1, lines }), costOf({ members: 1, lines: 0 })),
-      );
-  return wholeMembers
-    ? { members: even(whole.members, size, JOB_BLOCKS_MAX), lines: whole.lines }
-    : { members: 1, lines: even(whole.lines, size, Math.floor(JOB_BLOCKS_MAX / Math.max(1, whole.members))) };
+  const holds = (extent: Extent, empty: Extent) => fits(spec, costOf(extent), costOf(empty));
+  // Of more members than there may be blocks, a block holds whole ones, however large.
+  if (whole.members > JOB_BLOCKS_MAX || holds(member, { members: 1, lines: 0 })) {
+    const size = largest(whole.members, members => holds({ ...member, members }, { ...member, members: 0 }));
+    return { members: even(whole.members, size, JOB_BLOCKS_MAX), lines: whole.lines };
+  }
+  const size = largest(whole.lines, lines => holds({ members: 1, lines }, { members: 1, lines: 0 }));
+  return { members: 1, lines: even(whole.lines, size, Math.floor(JOB_BLOCKS_MAX / whole.members)) };
 }
 
 /** A block may spend this many times what every block spends whatever its size, so that repeating it is outweighed. */
@@ -103,7 +107,6 @@ function largest(total: number, holds: (size: number) => boolean): number {
 
 /** Sizes of about `size` that are nearly equal, so that the last is no sliver, and at most `countMax` of them. */
 function even(total: number, size: number, countMax: number): number {
-  if (countMax === 0) throw tooLarge('the number of blocks', JOB_BLOCKS_MAX, BigInt(Math.ceil(total / size)));
   const count = Math.min(Math.ceil(total / size), countMax);
   return Math.max(1, Math.ceil(total / Math.max(1, count)));
 }

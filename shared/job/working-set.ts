@@ -1,0 +1,51 @@
+// What a block needs in memory beside its matrices: operands arrive in their own dtype and are rounded in place, so
+// wider ones need their own width, and verification keeps vectors beside every product. An upper bound, from shapes.
+
+import { dependsOnStack } from '../math/cost.ts';
+import { DTYPES, type Dtype } from '../math/dtype.ts';
+import { type Node, topologicalOrder } from '../math/graph.ts';
+import { elementCount } from '../math/shape.ts';
+import type { DerivationInput } from './derivation.ts';
+
+const VECTOR_BYTES = BigInt(DTYPES.float64.bytes);
+
+/** Bytes beyond `cost` of evaluating `outputs` for `members` members. */
+export function bytesBesideMatrices(
+  outputs: readonly Node[],
+  inputs: readonly DerivationInput[],
+  members: number,
+  dtype: Dtype,
+): bigint {
+  const stacked = dependsOnStack(outputs);
+  const times = (node: Node) => (stacked.has(node) ? BigInt(members) : 1n);
+  let bytes = 0n;
+  for (const node of topologicalOrder(outputs))
+    if (node.primitive === 'matmul') bytes += times(node) * proofBytes(node.inputs[1]);
+  for (const [read, input] of readsOf(outputs))
+    bytes += times(read) * elementCount(read.shape) * wideningBytes(inputs, input, dtype);
+  return bytes;
+}
+
+/** Signs and ones for the columns of B, its product with them, and its magnitude. */
+function proofBytes({ shape }: Node): bigint {
+  return 2n * VECTOR_BYTES * BigInt(shape.cols + shape.rows);
+}
+
+/** What is read, and of which input: slices, or the whole where anything else uses it. */
+function readsOf(outputs: readonly Node[]): ReadonlyMap<Node, string> {
+  const reads = new Map<Node, string>();
+  const read = (part: Node, input: Node) => {
+    if (input.primitive === 'input') reads.set(part, input.params.name);
+  };
+  for (const node of topologicalOrder(outputs))
+    for (const input of node.inputs) read(node.primitive === 'slice' ? node : input, input);
+  for (const output of outputs) read(output, output);
+  return reads;
+}
+
+/** By how much an element of the stored array is wider than one of the computation. */
+function wideningBytes(inputs: readonly DerivationInput[], name: string, dtype: Dtype): bigint {
+  const source = inputs.find(input => input.name === name)?.source;
+  const stored = DTYPES[source?.dtype ?? dtype].bytes;
+  return BigInt(Math.max(0, stored - DTYPES[dtype].bytes));
+}
