@@ -68,6 +68,28 @@ test('the metrics are those of the contract, by name, type and labels', () => {
   assert.deepEqual(Object.fromEntries(table), METRICS);
 });
 
+/** Mentions of metrics that no process exposes; a histogram may be named by its parts. */
+function unknownMetrics(tree: readonly Source[]): string[] {
+  return tree.flatMap(({ path, text }) =>
+    [...text.matchAll(/\bfrechet_[a-z_]*[a-z]\b(?!\.)/g)]
+      .map(([name]) => name)
+      .filter(name => !Object.hasOwn(METRICS, name))
+      .filter(name => METRICS[name.replace(/_(bucket|sum|count)$/, '')]?.[0] !== 'histogram')
+      .map(name => `${path} names ${name}`),
+  );
+}
+
+test('dashboards, alerts and documents name only metrics that exist', () => {
+  const tree = readSources('.md', '.yaml', '.yml', '.json', '.ts');
+  assert.deepEqual(unknownMetrics(tree.filter(({ path }) => !path.startsWith('test/'))), []);
+});
+
+test('a metric that does not exist is found', () => {
+  const text = 'rate(frechet_job_queue_seconds_bucket[5m]) / frechet_jobs_total + frechet_jobs_bucket';
+  const found = ['a.yaml names frechet_jobs_total', 'a.yaml names frechet_jobs_bucket'];
+  assert.deepEqual(unknownMetrics([{ path: 'a.yaml', text }]), found);
+});
+
 test('the settings are the variables of the contract', () => {
   const variables = new Set(Object.values(SETTINGS).map(({ variable }) => variable));
   assert.deepEqual([...variables].sort(), Object.keys(VARIABLES).sort());

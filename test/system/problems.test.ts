@@ -263,6 +263,9 @@ test('a job that ends in a failure carries its problem', async () => {
 
 /** Codes that take time, a full disk, an outage or a fault of ours to be met; tests of their own parts meet them. */
 const ELSEWHERE: readonly ErrorCode[] = [
+  'unauthorized',
+  'idempotency-in-progress',
+  'idempotency-key-reused',
   'request-timeout',
   'array-in-use',
   'job-not-finished',
