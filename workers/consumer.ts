@@ -36,6 +36,8 @@ const BLOCKS_AT_ONCE = 4;
 const LOCK_MS = 30_000;
 /** BullMQ's own count must not end anything: only an outcome in the store does. */
 const STALLS_MAX = 1_000;
+/** After a fault of Redis, ask for work again. */
+const RETRY_MS = 1_000;
 /** How often progress is told and a missed cancellation is looked for. */
 const TELL_MS = 500;
 /** Once nothing is running, BullMQ may take this long to say goodbye to Redis. */
@@ -63,6 +65,7 @@ export function startConsumer(
     lockDuration: lockMs,
     stalledInterval: lockMs,
     maxStalledCount: STALLS_MAX,
+    runRetryDelay: RETRY_MS,
   });
   worker.on('error', error => deps.log.warn({ err: error }, 'the consumer met a fault of the queue'));
   worker.on('stalled', () => deps.metrics.frechet_stalled_blocks_total.inc());

@@ -10,21 +10,38 @@ export const REDIS_PREFIX = '{frechet}';
 export type ConnectionRole = 'producer' | 'consumer' | 'subscriber';
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A silent server is taken for dead after this long without an answer to a command. */
-const COMMAND_TIMEOUT_MS = 5_000;
+/** A server that leaves a command without an answer for so long is taken for dead, and its connection closed. */
+const SILENCE_MS_MAX = 3_000;
+/** The same where commands may block: BullMQ's do, for 10 s at most. */
+const BLOCKING_SILENCE_MS_MAX = 15_000;
 const RECONNECT_DELAY_MS_MAX = 2_000;
 
-const ROLE_OPTIONS: Record<ConnectionRole, RedisOptions> = {
-  producer: { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: COMMAND_TIMEOUT_MS },
-  // Blocking commands have no answer for long: no command timeout, but TCP keep-alive finds a dead peer.
-  consumer: { maxRetriesPerRequest: null, enableOfflineQueue: true, keepAlive: 5_000 },
-  subscriber: {
-    maxRetriesPerRequest: null,
-    enableOfflineQueue: true,
-    autoResubscribe: true,
-    keepAlive: 5_000,
-  },
+const PATIENT: RedisOptions = {
+  maxRetriesPerRequest: null,
+  enableOfflineQueue: true,
+  socketTimeout: BLOCKING_SILENCE_MS_MAX,
+  keepAlive: 5_000,
 };
+
+const ROLE_OPTIONS: Record<ConnectionRole, RedisOptions> = {
+  producer: {
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    commandTimeout: SILENCE_MS_MAX,
+    socketTimeout: SILENCE_MS_MAX,
+    reconnectOnError: onReadOnly(1),
+  },
+  consumer: { ...PATIENT, reconnectOnError: onReadOnly(2) },
+  subscriber: { ...PATIENT, autoResubscribe: true, reconnectOnError: onReadOnly(2) },
+};
+
+/**
+ * After a failover the old primary answers READONLY, and the address may lead to the new one. 1: reconnect, and let
+ * the command fail, as it should fast; 2: reconnect, and send it again.
+ */
+function onReadOnly(action: 1 | 2): (error: Error) => 1 | 2 | false {
+  return error => (error.message.startsWith('READONLY') ? action : false);
+}
 
 /**
  * Opens a connection that reconnects for ever. `redis://`, `rediss://` and `unix:/path` are understood.
@@ -37,8 +54,6 @@ export function connectRedis(url: string, role: ConnectionRole, onError: (error:
     replyMapping: 'legacy' as const,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_DELAY_MS_MAX),
-    // After a failover the old primary answers READONLY: reconnect, and send the command again.
-    reconnectOnError: (error: Error) => (error.message.startsWith('READONLY') ? (2 as const) : false),
   };
   const redis = url.startsWith('unix:')
     ? new Redis(url.slice('unix:'.length), options)
@@ -62,9 +77,15 @@ export async function redisFault(redis: Redis): Promise<string | undefined> {
     if (policy === undefined || policy === 'noeviction') return undefined;
     return `Redis runs with maxmemory-policy ${policy}; set it to noeviction, or queued work can vanish`;
   } catch (error) {
+    if (!isRefusal(error)) return `Redis does not answer: ${(error as Error).message}`;
     // Managed services forbid CONFIG; INFO tells the same.
-    return redisFaultFromInfo(redis, error as Error);
+    return redisFaultFromInfo(redis, error);
   }
+}
+
+/** Redis has answered, if only that it does not want to; else nobody knows. */
+function isRefusal(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
 }
 
 async function redisFaultFromInfo(redis: Redis, cause: Error): Promise<string | undefined> {
