@@ -22,6 +22,8 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       series: {
         'frechet_backlog_flops{namespace="n", pod="g"}': '1e12x30',
         [`frechet_blocks_finished_total{outcome="stored", ${worker}}`]: '7x30',
+        // Trying again and again is not getting on.
+        [`frechet_blocks_finished_total{outcome="retried", ${worker}}`]: '0+5x30',
       },
       at: '20m',
       labels: { severity: 'critical', namespace },

@@ -4,6 +4,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { type Exporter, freePort, startProgram } from './exporters.ts';
 import { RULE_FILES } from './expressions.ts';
@@ -56,6 +57,8 @@ export async function startPrometheus(targets: readonly Target[]): Promise<Prome
     ],
     port,
   );
+  // It listens before it has read its own, empty, data.
+  while (!(await fetch(`http://${program.address}/-/ready`)).ok) await sleep(50);
   return {
     query: expr => query(program.address, expr),
     async stop() {
