@@ -1,0 +1,85 @@
+// What a damaged result deserves, from its own rounding bound: computed here from the operands, not by the verifier.
+
+import type { FloatArray } from '../../shared/math/dtype.ts';
+import type { View } from '../../shared/math/view.ts';
+import type { CombineTask } from '../../workers/execute/task.ts';
+import { residualBound, underflowBound } from '../../workers/verify/bounds.ts';
+
+export type Verdict =
+  /** Nothing changed, or no more than correct arithmetic may be off by. */
+  | 'within the bound'
+  /** Several elements of a row are wrong: they escape where the signs of the test make them cancel. */
+  | 'found by chance'
+  /** Always found: a row has one wrong element, and it is beyond the bound. */
+  | 'found for certain';
+
+/** The bound of each row of C: how far Σ|C − Ĉ| may be in correct arithmetic. */
+export function rowBounds({ dtype, c, terms }: CombineTask, data: FloatArray): Float64Array {
+  const products = terms.filter(term => term.kind === 'product');
+  const size = {
+    dtype,
+    innerLength: Math.max(...products.map(({ a }) => a.cols)),
+    terms: terms.length,
+    cols: c.cols,
+    alpha: Math.max(...products.map(({ alpha }) => Math.abs(alpha))),
+  };
+  const magnitudes = new Float64Array(c.rows);
+  for (const { alpha, a, b } of products) {
+    const sums = Float64Array.from({ length: b.rows }, (_, p) => rowMagnitude(data, b, p));
+    for (let i = 0; i < c.rows; i++) {
+      for (let p = 0; p < a.cols; p++) magnitudes[i]! += Math.abs(alpha * element(data, a, i, p)) * sums[p]!;
+    }
+  }
+  for (const term of terms) {
+    if (term.kind !== 'matrix') continue;
+    for (let i = 0; i < c.rows; i++)
+      magnitudes[i]! += Math.abs(term.coefficient) * rowMagnitude(data, term.x, i);
+  }
+  const relative = residualBound(size);
+  return magnitudes.map(magnitude => relative * magnitude + underflowBound(size));
+}
+
+/** The elements of C, row by row; `writeElements` puts them back. */
+export function elementsOf({ c }: CombineTask, data: FloatArray): number[] {
+  return Array.from({ length: c.rows * c.cols }, (_, e) =>
+    element(data, c, Math.floor(e / c.cols), e % c.cols),
+  );
+}
+
+export function writeElements({ c }: CombineTask, data: FloatArray, values: readonly number[]): void {
+  values.forEach((value, e) => {
+    data[c.offset + Math.floor(e / c.cols) * c.rowStride + (e % c.cols) * c.colStride] = value;
+  });
+}
+
+/** `right` is a correct result: what is in it may be off by a row's bound as well, hence the factor of two. */
+export function judge(
+  right: readonly number[],
+  damaged: readonly number[],
+  bounds: Float64Array,
+  cols: number,
+): Verdict {
+  let verdict: Verdict = 'within the bound';
+  for (const [i, bound] of bounds.entries()) {
+    if (!Number.isFinite(bound)) continue;
+    const errors = damaged
+      .slice(i * cols, (i + 1) * cols)
+      .map((value, j) => Math.abs(value - right[i * cols + j]!))
+      .filter(error => error !== 0);
+    // NaN is not equal to 0, and is beyond every bound.
+    if (!(Math.hypot(...errors) > 2 * bound) && errors.every(Number.isFinite)) continue;
+    if (errors.length === 1 || !errors.every(Number.isFinite)) return 'found for certain';
+    verdict = 'found by chance';
+  }
+  return verdict;
+}
+
+function rowMagnitude(data: FloatArray, view: View, i: number): number {
+  let sum = 0;
+  for (let j = 0; j < view.cols; j++) sum += Math.abs(element(data, view, i, j));
+  return sum;
+}
+
+function element(data: FloatArray, { offset, rowStride, colStride }: View, i: number, j: number): number {
+  return data[offset + i * rowStride + j * colStride]!;
+}
