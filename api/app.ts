@@ -5,6 +5,7 @@ import type { GatewayDeps } from './deps.ts';
 import { createFrame } from './http/frame.ts';
 import type { Route } from './http/route.ts';
 import { arrayRoutes } from './routes/arrays.ts';
+import { batchRoutes } from './routes/batches.ts';
 import { eventRoutes } from './routes/events.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { planRoutes } from './routes/plan.ts';
@@ -16,6 +17,7 @@ export function gatewayRoutes(deps: GatewayDeps): readonly Route[] {
   return [
     ...arrayRoutes(deps),
     ...jobRoutes(deps),
+    ...batchRoutes(deps),
     ...resultRoutes(deps),
     ...eventRoutes(deps),
     ...planRoutes(deps),

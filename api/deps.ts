@@ -3,6 +3,7 @@
 
 import type { Logger } from 'pino';
 import type { ArrayStore } from '../shared/io/array-store.ts';
+import type { BatchProgress } from '../shared/io/batch-progress.ts';
 import type { Claims } from '../shared/io/claims.ts';
 import type { JobStore } from '../shared/io/job-store.ts';
 import type { Live } from '../shared/io/live.ts';
@@ -28,6 +29,7 @@ export interface GatewayDeps {
   readonly jobs: JobStore;
   readonly openJobs: OpenJobs;
   readonly claims: Claims;
+  readonly batchProgress: BatchProgress;
   readonly queue: WorkQueue;
   readonly live: Live;
   readonly events: JobEvents;

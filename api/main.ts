@@ -3,6 +3,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { ArrayStore } from '../shared/io/array-store.ts';
+import { createBatchProgress } from '../shared/io/batch-progress.ts';
 import { createClaims } from '../shared/io/claims.ts';
 import { startCollector } from '../shared/io/collector.ts';
 import { ConfigError } from '../shared/io/config.ts';
@@ -109,6 +110,7 @@ async function startGateway(
     jobs,
     openJobs: createOpenJobs(store),
     claims: createClaims(store),
+    batchProgress: createBatchProgress(jobs),
     queue,
     live,
     events: createJobEvents(jobs),

@@ -16,7 +16,7 @@ export interface BodyLimits {
    */
   readonly bytesMax?: number;
   /** What counts the bytes of bodies held whole. */
-  readonly held?: HeldBodies;
+  readonly held?: Pick<HeldBodies, 'hold'>;
   readonly windowSeconds?: number;
 }
 

@@ -26,9 +26,14 @@ export async function prepareJob(
   arrays: ArrayStore,
   { body, parts }: Pick<Submission, 'body' | 'parts'>,
   identity: { readonly id: string; readonly tenant: string; readonly createdAt: string },
+  inlineBytesMax?: number,
 ): Promise<PreparedJob> {
   const request = parseJobRequest(body);
-  const { values, inlineArrays } = await lookUpValues({ arrays, tenant: identity.tenant, parts }, request);
+  const { values, inlineArrays } = await lookUpValues(
+    { arrays, tenant: identity.tenant, parts },
+    request,
+    inlineBytesMax,
+  );
   const spec = resolveSpec(request, values, identity);
   return { spec, plan: planJob(spec), inlineArrays };
 }

@@ -28,10 +28,14 @@ export interface RequestValues {
  * @throws operand-unknown (no such array or part), operand-unused (a part nobody refers to), array-syntax and schema
  * (inline data)
  */
-export async function lookUpValues(origins: ValueOrigins, request: JobRequest): Promise<RequestValues> {
+export async function lookUpValues(
+  origins: ValueOrigins,
+  request: JobRequest,
+  inlineBytesMax = INLINE_BYTES_MAX,
+): Promise<RequestValues> {
   refuseUnusedParts(origins.parts, request);
   const inline = parseInlineData(request);
-  const isEmbedded = totalBytes(inline.values()) <= INLINE_BYTES_MAX;
+  const isEmbedded = totalBytes(inline.values()) <= inlineBytesMax;
   const inlineArrays = new Map<string, WholeArray>();
   const resolve = (reference: ArrayReference, ...path: string[]) => {
     const array = inline.get(reference);

@@ -2,10 +2,11 @@
 // block found in the store needs no second computation. What a job's state is follows from these alone.
 
 import { FrechetError } from '../errors.ts';
-import type { BlockReceipt, Outcome } from '../job/outcome.ts';
+import type { BlockReceipt, FinalState, Outcome } from '../job/outcome.ts';
 import type { JobSpec } from '../job/spec.ts';
+import { BatchStore } from './batch-store.ts';
 import { type Claims, createClaims } from './claims.ts';
-import { newestFirst, pruneShard, shardOf } from './store/newest-first.ts';
+import { mergeNewestFirst, newestFirst, pruneShard, shardOf } from './store/newest-first.ts';
 import { encodeFooter, openSealed, type SealedObject } from './store/sealed.ts';
 import type { Store } from './store/store.ts';
 
@@ -15,6 +16,12 @@ export type OpenBlock = SealedObject<BlockReceipt>;
 /** What is stored of a job: its spec, and the name of the claim that its idempotency key has made on it. */
 type StoredSpec = JobSpec & { readonly claim?: string | undefined };
 
+/** What is left of a deleted job of a batch. */
+interface Tombstone {
+  readonly version: 1;
+  readonly state: FinalState;
+}
+
 const JOB_ID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 
 /** True for text of the form of a job's id, a ULID; other text names no job. */
@@ -23,6 +30,7 @@ export function isJobId(text: string): boolean {
 }
 
 export class JobStore {
+  readonly batches: BatchStore;
   readonly #store: Store;
   readonly #claims: Claims;
   readonly #now: () => number;
@@ -31,6 +39,7 @@ export class JobStore {
   constructor(store: Store, now: () => number = Date.now) {
     this.#store = store;
     this.#claims = createClaims(store);
+    this.batches = new BatchStore(store);
     this.#now = now;
   }
 
@@ -41,7 +50,10 @@ export class JobStore {
   }
 
   async readSpec(tenant: string, jobId: string): Promise<JobSpec | undefined> {
-    return this.#readDocument<StoredSpec>(tenant, jobId, 'spec');
+    const own = await this.#readDocument<StoredSpec>(tenant, jobId, 'spec');
+    if (own !== undefined || !isJobId(jobId)) return own;
+    const spec = await this.batches.readSpec(tenant, jobId);
+    return spec === undefined || (await this.#wasDeleted(tenant, jobId)) ? undefined : spec;
   }
 
   /** Ends a job; false where it has ended already, and then nothing changes. Of many that compete, one is told true. */
@@ -56,6 +68,18 @@ export class JobStore {
   async hasOutcome(tenant: string, jobId: string): Promise<boolean> {
     if (!isJobId(jobId)) return false;
     return (await this.#store.stat(`${jobKey(tenant, jobId)}/outcome`)) !== undefined;
+  }
+
+  /** How a job ended, also where it has been deleted since and was one of a batch. */
+  async finalState(tenant: string, jobId: string): Promise<FinalState | undefined> {
+    const outcome = await this.readOutcome(tenant, jobId);
+    return outcome?.state ?? (await this.#readDocument<Tombstone>(tenant, jobId, 'deleted'))?.state;
+  }
+
+  /** Ids of the jobs of a batch of which the store holds something, ascending. */
+  async startedLines(tenant: string, batchId: string, last: string): Promise<string[]> {
+    const names = await this.#store.list(`tenants/${tenant}/jobs/${shardOf(batchId)}`, { after: batchId });
+    return names.filter(jobId => jobId <= last);
   }
 
   /**
@@ -99,12 +123,14 @@ export class JobStore {
 
   /** Ids of a tenant's jobs, newest first, from the one just older than `before` on. Some may be half deleted: no spec. */
   jobIds(tenant: string, before?: string): AsyncGenerator<string> {
-    return newestFirst(this.#store, `tenants/${tenant}/jobs`, before);
+    const own = newestFirst(this.#store, `tenants/${tenant}/jobs`, before);
+    return mergeNewestFirst(own, this.batches.jobIds(tenant, before));
   }
 
   /** False also for a job that is half deleted. */
   async hasSpec(tenant: string, jobId: string): Promise<boolean> {
-    return (await this.#store.stat(`${jobKey(tenant, jobId)}/spec`)) !== undefined;
+    if ((await this.#store.stat(`${jobKey(tenant, jobId)}/spec`)) !== undefined) return true;
+    return (await this.readSpec(tenant, jobId)) !== undefined;
   }
 
   /** The runs of time into which a tenant's jobs are filed, oldest first. */
@@ -128,6 +154,7 @@ export class JobStore {
    */
   async deleteJob(tenant: string, jobId: string): Promise<void> {
     const key = jobKey(tenant, jobId);
+    if ((await this.batches.readSpec(tenant, jobId)) !== undefined) return this.#deleteLine(tenant, jobId);
     const claim = (await this.#readDocument<StoredSpec>(tenant, jobId, 'spec'))?.claim;
     if (claim !== undefined) await this.#claims.remove(tenant, claim);
     await this.#store.delete(`${key}/spec`);
@@ -136,12 +163,25 @@ export class JobStore {
     await pruneShard(this.#store, `tenants/${tenant}/jobs`, jobId, this.#now());
   }
 
+  /** A line cannot be cut out of its batch: what says that its job is gone stays for as long as the batch. */
+  async #deleteLine(tenant: string, jobId: string): Promise<void> {
+    const key = jobKey(tenant, jobId);
+    const state = (await this.finalState(tenant, jobId)) ?? 'cancelled';
+    await this.#putDocument(`${key}/deleted`, { version: 1, state });
+    await this.#store.deletePrefix(`${key}/blocks`);
+    await this.#store.delete(`${key}/outcome`);
+  }
+
+  async #wasDeleted(tenant: string, jobId: string): Promise<boolean> {
+    return (await this.#store.stat(`${jobKey(tenant, jobId)}/deleted`)) !== undefined;
+  }
+
   /** Removes the blocks of a finished job, which stays to be read. */
   async deleteResult(tenant: string, jobId: string): Promise<void> {
     await this.#store.deletePrefix(`${jobKey(tenant, jobId)}/blocks`);
   }
 
-  async #putDocument(key: string, document: JobSpec | Outcome): Promise<boolean> {
+  async #putDocument(key: string, document: JobSpec | Outcome | Tombstone): Promise<boolean> {
     return this.#store.put(key, [Buffer.from(`${JSON.stringify(document)}\n`)], { exclusive: true });
   }
 

@@ -2,9 +2,12 @@
 // cost what is open and not what was ever submitted. A marker is a hint: it may outlive its job (a crash between the
 // outcome and its removal) or lack one (a crash before the spec); specs and outcomes decide.
 
+import { BatchStore } from './batch-store.ts';
 import type { Store } from './store/store.ts';
 
 const PREFIX = 'open';
+/** Marks a batch: one for all of its jobs. */
+const BATCH_PREFIX = 'open-batches';
 
 export interface OpenJob {
   readonly tenant: string;
@@ -14,6 +17,7 @@ export interface OpenJob {
 export type OpenJobs = ReturnType<typeof createOpenJobs>;
 
 export function createOpenJobs(store: Store) {
+  const batches = new BatchStore(store);
   return {
     /** Durable when the promise resolves. To be awaited before a job is promised to anyone. */
     async add(tenant: string, jobId: string): Promise<void> {
@@ -25,12 +29,41 @@ export function createOpenJobs(store: Store) {
       await store.delete(`${PREFIX}/${tenant}/${jobId}`);
     },
 
-    /** The ids of a tenant's open jobs, newest first, all of them or those older than `before`. */
-    newestFirst(tenant: string, before?: string): Promise<string[]> {
-      return store.list(`${PREFIX}/${tenant}`, { reverse: true, before });
+    async addBatch(tenant: string, batchId: string): Promise<void> {
+      await store.put(`${BATCH_PREFIX}/${tenant}/${batchId}`, [], { exclusive: false });
     },
 
-    /** The open jobs of all tenants, oldest first within each. */
+    async removeBatch(tenant: string, batchId: string): Promise<void> {
+      await store.delete(`${BATCH_PREFIX}/${tenant}/${batchId}`);
+    },
+
+    /** The ids of a tenant's open jobs, newest first, all of them or those older than `before`; those of batches, too. */
+    async newestFirst(tenant: string, before?: string): Promise<string[]> {
+      const ids = await store.list(`${PREFIX}/${tenant}`, { reverse: true, before });
+      for (const batchId of await store.list(`${BATCH_PREFIX}/${tenant}`)) {
+        for await (const jobId of batches.jobIdsOf(tenant, batchId, before)) ids.push(jobId);
+      }
+      return ids.sort().reverse();
+    },
+
+    /** The same without the jobs of batches. */
+    single(tenant: string): Promise<string[]> {
+      return store.list(`${PREFIX}/${tenant}`, { reverse: true });
+    },
+
+    /** The ids of a tenant's batches that may have unfinished jobs. */
+    batches(tenant: string): Promise<string[]> {
+      return store.list(`${BATCH_PREFIX}/${tenant}`);
+    },
+
+    /** The open batches of all tenants; `jobId` is the batch's id. */
+    async *allBatches(): AsyncGenerator<OpenJob> {
+      for (const tenant of await store.list(BATCH_PREFIX)) {
+        for (const jobId of await store.list(`${BATCH_PREFIX}/${tenant}`)) yield { tenant, jobId };
+      }
+    },
+
+    /** The open jobs of all tenants but those of batches, oldest first within each. */
     async *all(): AsyncGenerator<OpenJob> {
       for (const tenant of await store.list(PREFIX)) {
         for (const jobId of await store.list(`${PREFIX}/${tenant}`)) yield { tenant, jobId };

@@ -1,7 +1,7 @@
 // The typed work-list: BullMQ holds references to blocks, never a matrix, a spec or a result. It decides when a
 // block is tried (again), never whether a job is complete: the store does. Deliberately absent: the consumer.
 
-import { FlowProducer, type JobsOptions, Queue } from 'bullmq';
+import { type FlowJob, FlowProducer, type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobSpec } from '../job/spec.ts';
 import { REDIS_PREFIX } from './redis.ts';
@@ -23,13 +23,22 @@ const PRIORITY_BASE = 10;
 /** Events are not used (state comes from the store), so their stream is kept as short as it goes. */
 const EVENTS_LENGTH_MAX = 100;
 
+/** All that the queue needs to know of a job. */
+type QueuedSpec = Pick<JobSpec, 'id' | 'tenant' | 'priority'>;
+
+export interface QueuedJob extends QueuedSpec {
+  readonly blocksTotal: number;
+}
+
 export interface WorkQueue {
   /** Enqueues the given blocks of a job; those already known to the queue stay as they are. */
-  enqueue(spec: JobSpec, blocks: readonly number[], blocksTotal: number): Promise<void>;
+  enqueue(spec: QueuedSpec, blocks: readonly number[], blocksTotal: number): Promise<void>;
+  /** Enqueues all blocks of many jobs, a few hundred at a time. */
+  enqueueAll(jobs: readonly QueuedJob[]): Promise<void>;
   /** Enqueues blocks of a job whose finish is in the queue already and found them missing. */
-  enqueueMissing(spec: JobSpec, blocks: readonly number[]): Promise<void>;
+  enqueueMissing(spec: QueuedSpec, blocks: readonly number[]): Promise<void>;
   /** Whether the queue holds any entry for the job that will still run. */
-  knows(spec: JobSpec, blocksTotal: number): Promise<boolean>;
+  knows(spec: QueuedSpec, blocksTotal: number): Promise<boolean>;
   /** Entries that any worker could take now. */
   waiting(): Promise<number>;
   close(): Promise<void>;
@@ -52,19 +61,22 @@ export function createWorkQueue(connection: Redis): WorkQueue {
         await queue.add('block', reference(spec, 0), blockOptions(spec, 0));
         return;
       }
-      await flows.add({
-        name: 'finish',
-        queueName: QUEUE_NAME,
-        data: reference(spec, null),
-        opts: finishOptions(spec),
-        children: blocks.map(block => ({
-          name: 'block',
-          queueName: QUEUE_NAME,
-          data: reference(spec, block),
-          // A failed child must not hold its parent for ever: the finish looks into the store itself.
-          opts: { ...blockOptions(spec, block), ignoreDependencyOnFailure: true },
-        })),
-      });
+      await flows.add(flowOf(spec, blocks));
+    },
+    async enqueueAll(jobs) {
+      const [single, several] = [jobs.filter(isSingle), jobs.filter(job => !isSingle(job))];
+      await queue.addBulk(
+        single.map(job => ({ name: 'block', data: reference(job, 0), opts: blockOptions(job, 0) })),
+      );
+      if (several.length === 0) return;
+      await flows.addBulk(
+        several.map(job =>
+          flowOf(
+            job,
+            Array.from({ length: job.blocksTotal }, (_, index) => index),
+          ),
+        ),
+      );
     },
     async enqueueMissing(spec, blocks) {
       await queue.addBulk(
@@ -89,7 +101,27 @@ export function createWorkQueue(connection: Redis): WorkQueue {
   };
 }
 
-function reference(spec: JobSpec, block: number | null): WorkReference {
+function isSingle({ blocksTotal }: QueuedJob): boolean {
+  return blocksTotal === 1;
+}
+
+function flowOf(spec: QueuedSpec, blocks: readonly number[]): FlowJob {
+  return {
+    name: 'finish',
+    queueName: QUEUE_NAME,
+    data: reference(spec, null),
+    opts: finishOptions(spec),
+    children: blocks.map(block => ({
+      name: 'block',
+      queueName: QUEUE_NAME,
+      data: reference(spec, block),
+      // A failed child must not hold its parent for ever: the finish looks into the store itself.
+      opts: { ...blockOptions(spec, block), ignoreDependencyOnFailure: true },
+    })),
+  };
+}
+
+function reference(spec: QueuedSpec, block: number | null): WorkReference {
   return { tenant: spec.tenant, jobId: spec.id, block };
 }
 
@@ -98,11 +130,11 @@ function entryId(jobId: string, block: number | null): string {
   return block === null ? `${jobId}-finish` : `${jobId}-b${block}`;
 }
 
-function blockOptions(spec: JobSpec, block: number): JobsOptions {
+function blockOptions(spec: QueuedSpec, block: number): JobsOptions {
   return { ...finishOptions(spec), jobId: entryId(spec.id, block) };
 }
 
-function finishOptions(spec: JobSpec): JobsOptions {
+function finishOptions(spec: QueuedSpec): JobsOptions {
   return {
     jobId: entryId(spec.id, null),
     priority: PRIORITY_BASE - spec.priority,

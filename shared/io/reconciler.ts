@@ -6,6 +6,9 @@ import type { Logger } from 'pino';
 import { decodeTime } from 'ulid';
 import { planJob } from '../job/job-plan.ts';
 import type { JobSpec } from '../job/spec.ts';
+import { type BatchProgress, createBatchProgress } from './batch-progress.ts';
+import { reconcileBatch } from './batch-reconciler.ts';
+import { batchIdOf } from './batch-store.ts';
 import type { JobStore } from './job-store.ts';
 import type { Live } from './live.ts';
 import type { OpenJob, OpenJobs } from './open-jobs.ts';
@@ -36,7 +39,10 @@ export interface ReconcileCounts {
 }
 
 /** One pass over all open jobs. @throws what Redis throws: without it there is nothing to reconcile with. */
-export async function reconcile(deps: ReconcileDeps): Promise<ReconcileCounts> {
+export async function reconcile(
+  deps: ReconcileDeps,
+  progress: BatchProgress = createBatchProgress(deps.jobs),
+): Promise<ReconcileCounts> {
   const counts: ReconcileCounts = { enqueued: 0, closed: 0, skipped: 0 };
   const openIds = new Set<string>();
   for await (const open of deps.openJobs.all()) {
@@ -50,17 +56,35 @@ export async function reconcile(deps: ReconcileDeps): Promise<ReconcileCounts> {
       deps.log.warn({ err: error, jobId: open.jobId }, 'an open job cannot be reconciled');
     }
   }
-  await freePlaces(deps, openIds);
+  let openLines = 0;
+  for await (const open of deps.openJobs.allBatches()) {
+    openIds.add(open.jobId);
+    try {
+      openLines += await reconcileBatch(deps, progress, open, counts, {
+        enqueueSeconds: ENQUEUE_AGE_SECONDS_MIN,
+        orphanSeconds: ORPHAN_AGE_SECONDS,
+      });
+    } catch (error) {
+      await deps.live.load();
+      counts.skipped += 1;
+      deps.log.warn({ err: error, batchId: open.jobId }, 'an open batch cannot be reconciled');
+    }
+  }
+  await freePlaces(deps, openIds, openLines);
   return counts;
 }
 
 /** Gives back places in the backlog whose job never came: a crash between its admission and its marker. */
-async function freePlaces({ live, clock, log }: ReconcileDeps, openIds: ReadonlySet<string>): Promise<void> {
+async function freePlaces(
+  { live, clock, log }: ReconcileDeps,
+  openIds: ReadonlySet<string>,
+  openLines: number,
+): Promise<void> {
   const { queued, running } = await live.load();
-  if (queued + running <= openIds.size) return;
+  if (queued + running <= openIds.size + openLines) return;
   for await (const id of live.backlogIds()) {
     const ageSeconds = (clock() - decodeTime(id)) / 1000;
-    if (openIds.has(id) || ageSeconds <= ORPHAN_AGE_SECONDS) continue;
+    if (openIds.has(id) || openIds.has(batchIdOf(id)) || ageSeconds <= ORPHAN_AGE_SECONDS) continue;
     await live.release(id);
     log.info({ jobId: id }, 'a place in the backlog that nobody needs is given back');
   }
@@ -103,9 +127,11 @@ async function enqueueMissing(deps: ReconcileDeps, spec: JobSpec, counts: Reconc
 
 /** Reconciles at once and then every RECONCILE_SECONDS, one pass at a time. `stop` waits for a pass under way. */
 export function startReconciler(deps: ReconcileDeps): { stop(): Promise<void> } {
+  // What is remembered of batches spares most of the reading.
+  const progress = createBatchProgress(deps.jobs);
   let pass: Promise<void> | undefined;
   const run = () => {
-    pass ??= reconcile(deps)
+    pass ??= reconcile(deps, progress)
       .then(
         counts => deps.log.debug({ ...counts }, 'reconciled'),
         (error: unknown) => deps.log.warn({ err: error }, 'reconciling broke off'),

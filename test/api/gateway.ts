@@ -14,6 +14,7 @@ import type { JobDocument } from '../../api/jobs/job-document.ts';
 import { createJobEvents } from '../../api/jobs/job-events.ts';
 import { createStoredBytes } from '../../api/jobs/stored-bytes.ts';
 import { ArrayStore } from '../../shared/io/array-store.ts';
+import { createBatchProgress } from '../../shared/io/batch-progress.ts';
 import { createClaims } from '../../shared/io/claims.ts';
 import { JobStore } from '../../shared/io/job-store.ts';
 import { createLive, subscribeLive } from '../../shared/io/live.ts';
@@ -68,6 +69,7 @@ export async function startGateway(
         jobs,
         openJobs: createOpenJobs(store),
         claims: createClaims(store),
+        batchProgress: createBatchProgress(jobs),
         queue,
         live,
         events,

@@ -45,11 +45,15 @@ const ROOMS: readonly Room[] = [
   { room: 'api/deps.ts', mayImport: ['api/', ...SHARED_AND_NODE] },
   {
     room: 'api/routes/',
-    mayImport: ['api/jobs/', 'api/results/', 'api/http/', 'api/deps.ts', ...SHARED_AND_NODE],
+    mayImport: ['api/jobs/', 'api/batches/', 'api/results/', 'api/http/', 'api/deps.ts', ...SHARED_AND_NODE],
   },
   {
     room: 'api/jobs/',
     mayImport: ['api/deps.ts', 'api/http/problem.ts', ...SHARED_AND_NODE],
+  },
+  {
+    room: 'api/batches/',
+    mayImport: ['api/deps.ts', 'api/jobs/', 'api/http/problem.ts', ...SHARED_AND_NODE],
   },
   {
     room: 'api/results/',
@@ -134,7 +138,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@grafana/grafana-foundation-sdk': ['deploy/monitoring/'],
   yaml: ['deploy/'],
   zod: ['shared/job/', 'shared/io/config.ts', 'api/'],
-  ulid: ['shared/io/', 'api/jobs/'],
+  ulid: ['shared/io/', 'api/jobs/', 'api/batches/'],
   'fast-check': [],
   'numpy-ts': [],
   autocannon: [],

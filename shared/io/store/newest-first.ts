@@ -19,6 +19,21 @@ export async function* newestFirst(store: Store, prefix: string, before?: string
   }
 }
 
+/** Two descending sequences as one; what stands in both comes once. */
+export async function* mergeNewestFirst(
+  one: AsyncIterator<string>,
+  other: AsyncIterator<string>,
+): AsyncGenerator<string> {
+  let [a, b] = [await one.next(), await other.next()];
+  while (a.done !== true || b.done !== true) {
+    const [nameA, nameB] = [a.done === true ? '' : a.value, b.done === true ? '' : b.value];
+    const takesA = nameA >= nameB;
+    yield takesA ? nameA : nameB;
+    if (takesA) a = await one.next();
+    if (!takesA || nameA === nameB) b = await other.next();
+  }
+}
+
 /** Forgets the shard of a removed name, where it was the last. A shard whose time has not passed may still be filled. */
 export async function pruneShard(store: Store, prefix: string, name: string, now: number): Promise<void> {
   const shard = shardOf(name);

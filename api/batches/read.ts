@@ -1,0 +1,172 @@
+// A batch as a client reads it: how far it is, and its jobs line by line (contract §7).
+
+import { FrechetError } from '../../shared/errors.ts';
+import { countStates, type LineState, settleBatch } from '../../shared/io/batch-progress.ts';
+import {
+  type BatchFooter,
+  type BatchOutcome,
+  type BatchRecord,
+  isRejected,
+  lineJobId,
+  specOfLine,
+} from '../../shared/io/batch-store.ts';
+import { planJob } from '../../shared/job/job-plan.ts';
+import type { JobState } from '../../shared/job/outcome.ts';
+import type { GatewayDeps } from '../deps.ts';
+import { type ProblemDocument, problemDocument } from '../http/problem.ts';
+import { type JobDocument, jobDocument } from '../jobs/job-document.ts';
+import { readFacts } from '../jobs/read.ts';
+
+export type BatchDeps = Pick<GatewayDeps, 'batchProgress' | 'clock' | 'jobs' | 'live' | 'log'>;
+
+export interface BatchDocument {
+  readonly id: string;
+  /** Lines, rejected ones too. */
+  readonly total: number;
+  readonly counts: Readonly<Record<JobState | 'rejected', number>>;
+  readonly createdAt: string;
+  /** Null until every job has ended. */
+  readonly finishedAt: string | null;
+  readonly links: Readonly<Record<'self' | 'jobs' | 'cancel', string>>;
+}
+
+export interface LineDocument {
+  readonly customId: string | null;
+  readonly line: number;
+  readonly job?: JobDocument;
+  readonly error?: ProblemDocument;
+}
+
+/** Jobs read side by side: they are different objects, and reading is waiting. */
+const JOBS_AT_ONCE = 16;
+
+export function batchHref(id: string): string {
+  return `/v1/batches/${id}`;
+}
+
+/** @throws not-found */
+export async function findBatch(
+  { jobs }: Pick<BatchDeps, 'jobs'>,
+  tenant: string,
+  id: string,
+): Promise<BatchFooter> {
+  const footer = isBatchId(id) ? await jobs.batches.footer(tenant, id) : undefined;
+  if (footer === undefined) throw notFound();
+  return footer;
+}
+
+/** A path segment that is no id is no key of the store either. */
+export function isBatchId(text: string): boolean {
+  return /^[0-7][0-9A-HJKMNP-TV-Z]{21}0000$/.test(text);
+}
+
+function notFound(): FrechetError {
+  return new FrechetError('not-found', 'there is no such batch');
+}
+
+/** @throws not-found */
+export async function readBatch(deps: BatchDeps, tenant: string, id: string): Promise<BatchDocument> {
+  return describeBatch(deps, await findBatch(deps, tenant, id));
+}
+
+export async function describeBatch(deps: BatchDeps, footer: BatchFooter): Promise<BatchDocument> {
+  const { id, total, createdAt } = footer;
+  const self = batchHref(id);
+  const { counts, finishedAt } = await progressOf(deps, footer);
+  return {
+    id,
+    total,
+    counts,
+    createdAt,
+    finishedAt,
+    links: { self, jobs: `${self}/jobs`, cancel: `${self}/cancel` },
+  };
+}
+
+function finalCounts({ counts }: BatchOutcome): BatchDocument['counts'] {
+  const { succeeded, failed, cancelled, rejected } = counts;
+  return { queued: 0, running: 0, succeeded, failed, cancelled, rejected };
+}
+
+async function progressOf(
+  deps: BatchDeps,
+  { tenant, id }: BatchFooter,
+): Promise<Pick<BatchDocument, 'counts' | 'finishedAt'>> {
+  const stored = await deps.jobs.batches.readOutcome(tenant, id);
+  const states = stored === undefined ? await lineStates(deps, tenant, id) : [];
+  const outcome = stored ?? (await settleBatch(deps, tenant, id, states));
+  if (outcome !== undefined) return { counts: finalCounts(outcome), finishedAt: outcome.finishedAt };
+  const { unfinished, ...final } = countStates(states);
+  const running = await runningLines(deps, id, states);
+  return { counts: { queued: unfinished - running.size, running: running.size, ...final }, finishedAt: null };
+}
+
+async function lineStates(
+  { batchProgress }: BatchDeps,
+  tenant: string,
+  id: string,
+): Promise<readonly LineState[]> {
+  const states = await batchProgress.look(tenant, id);
+  if (states === undefined) throw notFound();
+  return states;
+}
+
+/** Ids of the unfinished jobs of which a block has begun. Without Redis a job that runs looks queued. */
+async function runningLines(
+  { live, log }: BatchDeps,
+  id: string,
+  states: readonly LineState[],
+): Promise<Set<string>> {
+  const all = await live.runningJobs().catch((error: unknown) => {
+    log.debug({ err: error }, 'running jobs are not known');
+    return [];
+  });
+  const running = new Set(all);
+  const unfinished = states.flatMap((state, at) => (state === undefined ? [lineJobId(id, at + 1)] : []));
+  return new Set(unfinished.filter(jobId => running.has(jobId)));
+}
+
+/** One document a line, in the order of the lines. @throws not-found, before the first */
+export async function* batchLines(deps: BatchDeps, tenant: string, id: string): AsyncGenerator<LineDocument> {
+  const batch = isBatchId(id) ? await deps.jobs.batches.open(tenant, id) : undefined;
+  if (batch === undefined) throw notFound();
+  try {
+    const states = await lineStates(deps, tenant, id);
+    const running = await runningLines(deps, id, states);
+    const describe = (index: number, record: BatchRecord) =>
+      describeLine(deps, batch.footer, index, record, {
+        isUntouched: states[index - 1] === undefined && !running.has(lineJobId(id, index)),
+      });
+    let index = 0;
+    let group: Promise<LineDocument>[] = [];
+    for await (const record of batch.records()) {
+      index += 1;
+      group.push(describe(index, record));
+      if (group.length < JOBS_AT_ONCE) continue;
+      yield* await Promise.all(group);
+      group = [];
+    }
+    yield* await Promise.all(group);
+  } finally {
+    await batch.close();
+  }
+}
+
+async function describeLine(
+  deps: BatchDeps,
+  footer: BatchFooter,
+  index: number,
+  record: BatchRecord,
+  { isUntouched }: { readonly isUntouched: boolean },
+): Promise<LineDocument> {
+  const { line, customId } = record;
+  if (isRejected(record)) return { customId, line, error: problemDocument(record.problem) };
+  const spec = specOfLine(footer, index, record.spec);
+  if (!isUntouched && (await deps.jobs.readSpec(spec.tenant, spec.id)) === undefined) {
+    return { customId, line, error: problemDocument({ code: 'not-found', detail: '', context: {} }) };
+  }
+  const facts = isUntouched
+    ? { outcome: undefined, progress: undefined, blocksDone: 0 }
+    : await readFacts(deps, spec);
+  return { customId, line, job: jobDocument({ spec, plan: planJob(spec) }, facts) };
+}

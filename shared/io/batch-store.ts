@@ -1,0 +1,312 @@
+// Batches: up to a hundred thousand jobs in one durable object. A line's job has no spec of its own; its id says which
+// line of which batch it is, and reading it is reading that line. Everything else about it (blocks, outcome) is as of
+// any job.
+//
+//   one record a line (JSON) · 8 bytes a line: where its record ends, whether it was rejected · ids of arrays (JSON)
+
+import { assert } from '../assert.ts';
+import { RESULT_CHUNK_BYTES } from '../job/limits.ts';
+import type { FinalState, JobProblem } from '../job/outcome.ts';
+import type { JobSpec } from '../job/spec.ts';
+import { newestFirst, shardOf } from './store/newest-first.ts';
+import {
+  digestChunk,
+  encodeFooter,
+  openSealed,
+  type SealedFooter,
+  type SealedObject,
+} from './store/sealed.ts';
+import type { StagedObject, Store } from './store/store.ts';
+
+/** What is the same for all lines is not repeated: it is part of the footer, or follows from the line's number. */
+export type LineSpec = Omit<JobSpec, 'id' | 'tenant' | 'createdAt'>;
+
+interface LineRecord {
+  /** Number of the line in what was sent, from 1; blank lines count. */
+  readonly line: number;
+  readonly customId: string | null;
+}
+
+export type BatchRecord = LineRecord &
+  (
+    | { readonly spec: LineSpec; readonly flops: string; readonly blocksTotal: number }
+    | { readonly problem: JobProblem }
+  );
+
+export interface BatchFooter extends SealedFooter {
+  readonly version: 1;
+  readonly id: string;
+  readonly tenant: string;
+  readonly createdAt: string;
+  /** Records, from index 1 on. */
+  readonly total: number;
+  readonly rejected: number;
+  readonly recordBytes: number;
+  /** The longest that one of its jobs is kept after its end. */
+  readonly expiresIn: number;
+  /** The name of the claim of its idempotency key. */
+  readonly claim: string | null;
+}
+
+/** How all of a batch ended. */
+export interface BatchOutcome {
+  readonly version: 1;
+  readonly counts: Readonly<Record<FinalState | 'rejected', number>>;
+  readonly finishedAt: string;
+}
+
+const INDEX_ENTRY_BYTES = 8;
+const INDEX_LENGTH = 4;
+/** Crockford's base 32, which ULIDs are written in. */
+const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const BATCH_SUFFIX = '0'.repeat(INDEX_LENGTH);
+
+/** A batch's id from any ULID: its last characters leave room for the lines' numbers. */
+export function batchId(ulid: string): string {
+  return ulid.slice(0, -INDEX_LENGTH) + BATCH_SUFFIX;
+}
+
+/** The batch that a job of this id would be of. */
+export const batchIdOf: (jobId: string) => string = batchId;
+
+/** @param index of the record, from 1 */
+export function lineJobId(id: string, index: number): string {
+  let digits = '';
+  for (let rest = index; digits.length < INDEX_LENGTH; rest = Math.floor(rest / 32))
+    digits = DIGITS[rest % 32] + digits;
+  return id.slice(0, -INDEX_LENGTH) + digits;
+}
+
+/** 0 for the id of a batch itself. */
+export function lineIndexOf(jobId: string): number {
+  return [...jobId.slice(-INDEX_LENGTH)].reduce((index, digit) => index * 32 + DIGITS.indexOf(digit), 0);
+}
+
+export function isRejected(record: BatchRecord): record is BatchRecord & { readonly problem: JobProblem } {
+  return 'problem' in record;
+}
+
+export function specOfLine(
+  footer: Pick<BatchFooter, 'id' | 'tenant' | 'createdAt'>,
+  index: number,
+  spec: LineSpec,
+): JobSpec {
+  const { id, tenant, createdAt } = footer;
+  return { ...spec, id: lineJobId(id, index), tenant, createdAt };
+}
+
+/** Takes the records of a batch as they come; at most a chunk is held. */
+export class BatchWriter {
+  readonly #object: StagedObject;
+  readonly #chunk = Buffer.alloc(RESULT_CHUNK_BYTES);
+  readonly #chunks: string[] = [];
+  readonly #index: Buffer[] = [];
+  readonly #arrays = new Set<string>();
+  #filled = 0;
+  #bytes = 0;
+
+  constructor(object: StagedObject) {
+    this.#object = object;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  async add(record: BatchRecord, arrays: Iterable<string>): Promise<void> {
+    await this.#write(Buffer.from(`${JSON.stringify(record)}\n`));
+    for (const id of arrays) this.#arrays.add(id);
+    const entry = Buffer.alloc(INDEX_ENTRY_BYTES);
+    entry.writeUIntLE(this.#bytes, 0, 6);
+    entry.writeUInt8(isRejected(record) ? 1 : 0, 6);
+    this.#index.push(entry);
+  }
+
+  /** Nothing can be added afterwards. False where there is a batch of this id. */
+  async commit(
+    about: Pick<BatchFooter, 'id' | 'tenant' | 'createdAt' | 'rejected' | 'expiresIn' | 'claim'>,
+  ): Promise<boolean> {
+    const recordBytes = this.#bytes;
+    await this.#write(Buffer.concat(this.#index));
+    await this.#write(Buffer.from(JSON.stringify([...this.#arrays])));
+    await this.#flush();
+    const footer: BatchFooter = {
+      version: 1,
+      ...about,
+      total: this.#index.length,
+      recordBytes,
+      bytes: this.#bytes,
+      chunks: this.#chunks,
+    };
+    await this.#object.write(encodeFooter(footer));
+    return this.#object.commit(`${batchKey(about.tenant, about.id)}/lines`, { exclusive: true });
+  }
+
+  /** May be called at any time; after a commit it does nothing. */
+  discard(): Promise<void> {
+    return this.#object.discard();
+  }
+
+  async #write(bytes: Buffer): Promise<void> {
+    for (let taken = 0; taken < bytes.length; ) {
+      const copied = bytes.copy(this.#chunk, this.#filled, taken);
+      taken += copied;
+      this.#filled += copied;
+      if (this.#filled === this.#chunk.length) await this.#flush();
+    }
+    this.#bytes += bytes.length;
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#filled === 0) return;
+    const full = this.#chunk.subarray(0, this.#filled);
+    const [digest] = await Promise.all([digestChunk(full), this.#object.write(full)]);
+    this.#chunks.push(digest);
+    this.#filled = 0;
+  }
+}
+
+export class BatchStore {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  async write(): Promise<BatchWriter> {
+    return new BatchWriter(await this.#store.stage());
+  }
+
+  /** The caller closes it. @throws operand-corrupt where it is damaged */
+  async open(tenant: string, id: string): Promise<OpenBatch | undefined> {
+    if (lineIndexOf(id) !== 0) return undefined;
+    const object = await openSealed<BatchFooter>(
+      this.#store,
+      `${batchKey(tenant, id)}/lines`,
+      'operand-corrupt',
+    );
+    return object && new OpenBatch(object);
+  }
+
+  async footer(tenant: string, id: string): Promise<BatchFooter | undefined> {
+    const batch = await this.open(tenant, id);
+    await batch?.close();
+    return batch?.footer;
+  }
+
+  /** The spec of a job that is a line of a batch, and was not rejected. */
+  async readSpec(tenant: string, jobId: string): Promise<JobSpec | undefined> {
+    const index = lineIndexOf(jobId);
+    const batch = index === 0 ? undefined : await this.open(tenant, batchIdOf(jobId));
+    if (batch === undefined) return undefined;
+    try {
+      if (index > batch.footer.total) return undefined;
+      const record = await batch.record(index);
+      return isRejected(record) ? undefined : specOfLine(batch.footer, index, record.spec);
+    } finally {
+      await batch.close();
+    }
+  }
+
+  async putOutcome(tenant: string, id: string, outcome: BatchOutcome): Promise<void> {
+    await this.#store.put(`${batchKey(tenant, id)}/outcome`, [Buffer.from(JSON.stringify(outcome))], {
+      exclusive: true,
+    });
+  }
+
+  async readOutcome(tenant: string, id: string): Promise<BatchOutcome | undefined> {
+    const bytes = await this.#store.get(`${batchKey(tenant, id)}/outcome`);
+    return bytes && (JSON.parse(Buffer.from(bytes).toString()) as BatchOutcome);
+  }
+
+  /** Ids of a tenant's batches, newest first; those of `before` and older, where given. */
+  async *ids(tenant: string, before?: string): AsyncGenerator<string> {
+    yield* newestFirst(this.#store, `tenants/${tenant}/batches`, before);
+  }
+
+  /** Ids of the jobs of a tenant's batches, newest first, from the one just older than `before` on. */
+  async *jobIds(tenant: string, before?: string): AsyncGenerator<string> {
+    for await (const id of this.ids(tenant, before)) yield* this.jobIdsOf(tenant, id, before);
+  }
+
+  async *jobIdsOf(tenant: string, id: string, before?: string): AsyncGenerator<string> {
+    const total = (await this.footer(tenant, id))?.total ?? 0;
+    for (let index = total; index >= 1; index--) {
+      const jobId = lineJobId(id, index);
+      if (before === undefined || jobId < before) yield jobId;
+    }
+  }
+}
+
+/** A batch open for reading. */
+export class OpenBatch {
+  readonly #object: SealedObject<BatchFooter>;
+
+  constructor(object: SealedObject<BatchFooter>) {
+    this.#object = object;
+  }
+
+  get footer(): BatchFooter {
+    return this.#object.footer;
+  }
+
+  /** @param index from 1 */
+  async record(index: number): Promise<BatchRecord> {
+    const { recordBytes, total } = this.footer;
+    assert(1 <= index && index <= total, 'a batch has a record of this index');
+    const entries = Buffer.alloc(INDEX_ENTRY_BYTES * 2);
+    // The record before it, where there is one, tells where it begins.
+    const first = Math.max(0, index - 2);
+    await this.#object.read(
+      entries.subarray(0, INDEX_ENTRY_BYTES * (index - first)),
+      recordBytes + first * INDEX_ENTRY_BYTES,
+    );
+    const start = index === 1 ? 0 : entries.readUIntLE(0, 6);
+    const stop = entries.readUIntLE((index - 1 - first) * INDEX_ENTRY_BYTES, 6);
+    const record = Buffer.alloc(stop - start);
+    await this.#object.read(record, start);
+    return parseRecord(record);
+  }
+
+  /** All records in order. */
+  async *records(): AsyncGenerator<BatchRecord> {
+    let rest = Buffer.alloc(0);
+    for await (const piece of this.#object.readVerified(0, this.footer.recordBytes)) {
+      let bytes = rest.length === 0 ? Buffer.from(piece) : Buffer.concat([rest, piece]);
+      for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10)) {
+        yield parseRecord(bytes.subarray(0, end));
+        bytes = bytes.subarray(end + 1);
+      }
+      rest = bytes;
+    }
+  }
+
+  /** For each record, from the first on, whether it was rejected. */
+  async rejections(): Promise<boolean[]> {
+    const { recordBytes, total } = this.footer;
+    const index = Buffer.alloc(total * INDEX_ENTRY_BYTES);
+    await this.#object.read(index, recordBytes);
+    return Array.from({ length: total }, (_, at) => index[at * INDEX_ENTRY_BYTES + 6] === 1);
+  }
+
+  /** Ids of the arrays that its jobs read. */
+  async arrays(): Promise<string[]> {
+    const { recordBytes, total, bytes } = this.footer;
+    const start = recordBytes + total * INDEX_ENTRY_BYTES;
+    const text = Buffer.alloc(bytes - start);
+    await this.#object.read(text, start);
+    return JSON.parse(text.toString()) as string[];
+  }
+
+  close(): Promise<void> {
+    return this.#object.close();
+  }
+}
+
+function parseRecord(bytes: Buffer): BatchRecord {
+  return JSON.parse(bytes.toString()) as BatchRecord;
+}
+
+function batchKey(tenant: string, id: string): string {
+  return `tenants/${tenant}/batches/${shardOf(id)}/${id}`;
+}
