@@ -23,6 +23,8 @@ const NOT_INHERITED = ['FRECHET_STORE', 'FRECHET_HOST', 'FRECHET_API_KEYS_FILE',
 /** Whoever interrupts a command does not want to wait for its blocks. */
 const DRAIN_SECONDS = '1';
 const LOG_LINES_SHOWN = 10;
+/** Somebody waits and can try again: less patience than a program has. */
+const RETRY = { retries: 3 };
 
 /**
  * Runs `use` with a client.
@@ -40,7 +42,7 @@ export async function withService<Result>(
   const key = given.text('key') ?? (shell.environment.FRECHET_API_KEY || undefined);
   if (url !== undefined) {
     requireUrl(url);
-    return use(createClient({ url, key }));
+    return use(createClient({ url, key, retry: RETRY }));
   }
   if (scope === 'existing' && given.text('data') === undefined) {
     throw new UsageError(
