@@ -6,6 +6,7 @@ import { createFrame } from './http/frame.ts';
 import type { Route } from './http/route.ts';
 import { arrayRoutes } from './routes/arrays.ts';
 import { batchRoutes } from './routes/batches.ts';
+import { docsRoutes } from './routes/docs.ts';
 import { eventRoutes } from './routes/events.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { planRoutes } from './routes/plan.ts';
@@ -14,7 +15,7 @@ import { systemRoutes } from './routes/system.ts';
 
 /** Every route of the public listener. */
 export function gatewayRoutes(deps: GatewayDeps): readonly Route[] {
-  return [
+  const routes = [
     ...arrayRoutes(deps),
     ...jobRoutes(deps),
     ...batchRoutes(deps),
@@ -23,6 +24,7 @@ export function gatewayRoutes(deps: GatewayDeps): readonly Route[] {
     ...planRoutes(deps),
     ...systemRoutes(deps),
   ];
+  return [...routes, ...docsRoutes(routes, deps.version)];
 }
 
 export function createApp(deps: GatewayDeps): Application {

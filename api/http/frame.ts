@@ -41,7 +41,7 @@ export function createFrame(
 function commonHeaders(draining: AbortSignal) {
   return (_request: Request, response: Response, next: NextFunction) => {
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    // Nothing here is a page: a browser that is led here shows data and runs nothing.
+    // Only /docs is a page, and says so itself: elsewhere a browser shows data and runs nothing.
     response.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
     response.setHeader('Cache-Control', 'no-store');
     // A client that keeps its connection would meet a closed one.

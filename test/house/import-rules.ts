@@ -45,7 +45,15 @@ const ROOMS: readonly Room[] = [
   { room: 'api/deps.ts', mayImport: ['api/', ...SHARED_AND_NODE] },
   {
     room: 'api/routes/',
-    mayImport: ['api/jobs/', 'api/batches/', 'api/results/', 'api/http/', 'api/deps.ts', ...SHARED_AND_NODE],
+    mayImport: [
+      'api/jobs/',
+      'api/batches/',
+      'api/openapi/',
+      'api/results/',
+      'api/http/',
+      'api/deps.ts',
+      ...SHARED_AND_NODE,
+    ],
   },
   {
     room: 'api/jobs/',
@@ -54,6 +62,10 @@ const ROOMS: readonly Room[] = [
   {
     room: 'api/batches/',
     mayImport: ['api/deps.ts', 'api/jobs/', 'api/http/problem.ts', ...SHARED_AND_NODE],
+  },
+  {
+    room: 'api/openapi/',
+    mayImport: ['api/http/', ...SHARED_AND_NODE],
   },
   {
     room: 'api/results/',
