@@ -9,14 +9,15 @@ import { startCollector } from '../shared/io/collector.ts';
 import { ConfigError } from '../shared/io/config.ts';
 import { JobStore } from '../shared/io/job-store.ts';
 import { createLive, subscribeLive } from '../shared/io/live.ts';
-import { createLogger, type Logger } from '../shared/io/logger.ts';
+import type { Logger } from '../shared/io/logger.ts';
 import { createMetrics } from '../shared/io/metrics.ts';
 import { createOpenJobs } from '../shared/io/open-jobs.ts';
 import { createReadiness, startAdminListener, storeCheck } from '../shared/io/probes.ts';
 import { createWorkQueue } from '../shared/io/queue.ts';
 import { startReconciler } from '../shared/io/reconciler.ts';
 import { connectRedis, redisCall, redisFault } from '../shared/io/redis.ts';
-import { type Releasers, withReleasers } from '../shared/io/releasers.ts';
+import type { Releasers } from '../shared/io/releasers.ts';
+import { type Role, redisUrlOf, runRole } from '../shared/io/role.ts';
 import { openStore } from '../shared/io/store/open-store.ts';
 import { readVersion } from '../shared/io/version.ts';
 import { createApp } from './app.ts';
@@ -36,56 +37,28 @@ const CLOSE_SECONDS_MAX = 10;
 const REDIS_WAIT_MS_MAX = 5_000;
 const LOOP_WATCH_MS = 1_000;
 
-await main();
+await runRole('gateway', () => readGatewayConfig(process.env), startGateway);
 
-async function main(): Promise<void> {
-  let config: GatewayConfig;
-  try {
-    config = readGatewayConfig(process.env);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = 1;
-    return;
-  }
-  const log = createLogger({ level: config.logLevel, role: 'gateway' });
-  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
-    process.on(event, (error: unknown) => {
-      log.fatal({ err: error }, 'a bug; the supervisor restarts the gateway');
-      process.exit(1);
-    });
-  }
-  try {
-    const draining = new AbortController();
-    const { value, release } = await withReleasers(releasers =>
-      startGateway(config, log, draining.signal, releasers),
-    );
-    stopOnRequest(log, draining, release);
-    log.info(value, 'ready');
-    process.send?.({ type: 'ready', role: 'gateway', ...value });
-  } catch (error) {
-    log.fatal({ err: error }, 'the gateway could not start');
-    process.exit(1);
-  }
-}
-
-/** Registers everything with `releasers`, in an order whose reverse is a clean end. */
 async function startGateway(
   config: GatewayConfig,
-  log: Logger,
-  draining: AbortSignal,
-  releasers: Releasers,
+  role: Role,
 ): Promise<{ readonly url: string; readonly adminUrl: string }> {
+  const { log, releasers, draining } = role;
   const { registry, metrics } = createMetrics('gateway');
   const version = readVersion();
   metrics.frechet_build_info.set({ version, kernel: 'none' }, 1);
 
-  const redisUrl = config.redisUrl ?? (await startOwnRedis(config, log, releasers));
-  const connect = (role: 'producer' | 'subscriber') => {
-    const redis = connectRedis(redisUrl, role, error =>
-      log.warn({ err: error, connection: role }, 'Redis connection'),
+  const redisUrl = await redisUrlOf(
+    config,
+    role,
+    process.env.PATH ?? '',
+    () => import('../deploy/local/redis.ts'),
+  );
+  const connect = (kind: 'producer' | 'subscriber') => {
+    const redis = connectRedis(redisUrl, kind, error =>
+      log.warn({ err: error, connection: kind }, 'Redis connection'),
     );
-    releasers.push(`the ${role} connection`, () => redis.disconnect());
+    releasers.push(`the ${kind} connection`, () => redis.disconnect());
     return redis;
   };
   const producer = connect('producer');
@@ -182,18 +155,6 @@ function watchEventLoop(releasers: Releasers): () => number {
   return () => meanMs;
 }
 
-/** Only for a machine without FRECHET_REDIS_URL; images need not hold deploy/local. */
-async function startOwnRedis(config: GatewayConfig, log: Logger, releasers: Releasers): Promise<string> {
-  const { ensureRedis } = await import('../deploy/local/redis.ts');
-  const redis = await ensureRedis({
-    dataDir: config.dataDir,
-    searchPath: process.env.PATH ?? '',
-    log: line => log.info(line),
-  });
-  releasers.push('Redis', () => redis.stop());
-  return redis.url;
-}
-
 async function waitForRedis(check: () => Promise<string | undefined>, log: Logger): Promise<void> {
   const deadline = Date.now() + REDIS_WAIT_MS_MAX;
   for (;;) {
@@ -202,24 +163,4 @@ async function waitForRedis(check: () => Promise<string | undefined>, log: Logge
     if (Date.now() > deadline) return log.warn({ fault }, 'starting without Redis');
     await new Promise(resolve => setTimeout(resolve, 20));
   }
-}
-
-function stopOnRequest(log: Logger, draining: AbortController, release: () => Promise<void>): void {
-  const stop = async (reason: string) => {
-    if (draining.signal.aborted) return;
-    log.info({ reason }, 'shutting down');
-    draining.abort();
-    try {
-      await release();
-      log.info('stopped');
-      process.exit(0);
-    } catch (error) {
-      log.error({ err: error }, 'did not stop cleanly');
-      process.exit(1);
-    }
-  };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
-  // Whoever started us with a channel and is gone would leave us behind unsupervised.
-  process.on('disconnect', () => stop('the parent process is gone'));
 }

@@ -4,17 +4,17 @@
 import { randomUUID } from 'node:crypto';
 import { ArrayStore } from '../shared/io/array-store.ts';
 import { createBlockAttempts } from '../shared/io/block-attempts.ts';
-import { ConfigError } from '../shared/io/config.ts';
 import { JobStore } from '../shared/io/job-store.ts';
 import { createLive, subscribeLive, type WorkerPresence } from '../shared/io/live.ts';
-import { createLogger, type Logger } from '../shared/io/logger.ts';
+import type { Logger } from '../shared/io/logger.ts';
 import { createMetrics, type WorkerMetrics } from '../shared/io/metrics.ts';
 import { createOpenJobs } from '../shared/io/open-jobs.ts';
 import { createReadiness, startAdminListener, storeCheck } from '../shared/io/probes.ts';
 import { createWorkQueue } from '../shared/io/queue.ts';
 import { startReconciler } from '../shared/io/reconciler.ts';
 import { type ConnectionRole, connectRedis, redisFault } from '../shared/io/redis.ts';
-import { type Releasers, withReleasers } from '../shared/io/releasers.ts';
+import type { Releasers } from '../shared/io/releasers.ts';
+import { type Role, redisUrlOf, runRole } from '../shared/io/role.ts';
 import { openStore } from '../shared/io/store/open-store.ts';
 import { readVersion } from '../shared/io/version.ts';
 import { createActiveBlocks } from './active-blocks.ts';
@@ -31,46 +31,10 @@ import { createArrayCache } from './memory/array-cache.ts';
 /** Well within PRESENCE_SECONDS, so that one lost announcement does no harm. */
 const ANNOUNCE_MS = 10_000;
 
-await main();
+await runRole('worker', () => readWorkerConfig(process.env), startWorker);
 
-async function main(): Promise<void> {
-  let config: WorkerConfig;
-  try {
-    config = readWorkerConfig(process.env);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = 1;
-    return;
-  }
-  const log = createLogger({ level: config.logLevel, role: 'worker' });
-  const crash = (error: unknown) => {
-    log.fatal({ err: error }, 'a bug; the supervisor restarts the worker');
-    process.exit(1);
-  };
-  for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, crash);
-  try {
-    const draining = new AbortController();
-    const { value, release } = await withReleasers(releasers =>
-      startWorker(config, log, draining.signal, releasers, crash),
-    );
-    stopOnRequest(log, draining, release);
-    log.info(value, 'ready');
-    process.send?.({ type: 'ready', role: 'worker', ...value });
-  } catch (error) {
-    log.fatal({ err: error }, 'the worker could not start');
-    process.exit(1);
-  }
-}
-
-/** Registers everything with `releasers`, in an order whose reverse is a clean end. */
-async function startWorker(
-  config: WorkerConfig,
-  log: Logger,
-  draining: AbortSignal,
-  releasers: Releasers,
-  crash: (error: unknown) => void,
-): Promise<{ readonly adminUrl: string }> {
+async function startWorker(config: WorkerConfig, role: Role): Promise<{ readonly adminUrl: string }> {
+  const { log, releasers, draining, crash } = role;
   const { registry, metrics } = createMetrics('worker');
   const version = readVersion();
   const life = randomUUID();
@@ -86,12 +50,17 @@ async function startWorker(
     miss: () => metrics.frechet_array_cache_requests_total.inc({ result: 'miss' }),
   });
 
-  const redisUrl = config.redisUrl ?? (await startOwnRedis(config, log, releasers));
-  const connect = (role: ConnectionRole) => {
-    const redis = connectRedis(redisUrl, role, error =>
-      log.warn({ err: error, connection: role }, 'Redis connection'),
+  const redisUrl = await redisUrlOf(
+    config,
+    role,
+    process.env.PATH ?? '',
+    () => import('../deploy/local/redis.ts'),
+  );
+  const connect = (kind: ConnectionRole) => {
+    const redis = connectRedis(redisUrl, kind, error =>
+      log.warn({ err: error, connection: kind }, 'Redis connection'),
     );
-    releasers.push(`the ${role} connection`, () => redis.disconnect());
+    releasers.push(`the ${kind} connection`, () => redis.disconnect());
     return redis;
   };
   const producer = connect('producer');
@@ -110,6 +79,22 @@ async function startWorker(
     log,
     clock: Date.now,
   };
+
+  // Before the consumer, so that it is released after it: a worker that drains still answers its probes.
+  const admin = await startAdminListener({
+    host: config.host,
+    port: config.workerAdminPort,
+    readiness: createReadiness({
+      shutdown: async () => (draining.aborted ? 'the worker is shutting down' : undefined),
+      Redis: () => redisFault(producer),
+      store: storeCheck(store, `worker-${life}`),
+    }),
+    metrics: async () => {
+      setGauges(metrics, arena, threads);
+      return { contentType: registry.contentType, text: await registry.metrics() };
+    },
+  });
+  releasers.push('the admin listener', admin.close);
 
   const active = createActiveBlocks();
   // Not awaited: without Redis it would wait for ever, and a missed cancellation is found in the store.
@@ -146,21 +131,6 @@ async function startWorker(
     memoryBytes: arena.limitBytes,
   };
   announce(shared.live, presence, log, releasers);
-
-  const admin = await startAdminListener({
-    host: config.host,
-    port: config.workerAdminPort,
-    readiness: createReadiness({
-      shutdown: async () => (draining.aborted ? 'the worker is shutting down' : undefined),
-      Redis: () => redisFault(producer),
-      store: storeCheck(store, `worker-${life}`),
-    }),
-    metrics: async () => {
-      setGauges(metrics, arena, threads);
-      return { contentType: registry.contentType, text: await registry.metrics() };
-    },
-  });
-  releasers.push('the admin listener', admin.close);
   return { adminUrl: admin.url };
 }
 
@@ -190,36 +160,4 @@ function announce(
     clearInterval(timer);
     await live.forgetWorker(about.id).catch(() => undefined);
   });
-}
-
-/** Only for a machine without FRECHET_REDIS_URL; images need not hold deploy/local. */
-async function startOwnRedis(config: WorkerConfig, log: Logger, releasers: Releasers): Promise<string> {
-  const { ensureRedis } = await import('../deploy/local/redis.ts');
-  const redis = await ensureRedis({
-    dataDir: config.dataDir,
-    searchPath: process.env.PATH ?? '',
-    log: line => log.info(line),
-  });
-  releasers.push('Redis', () => redis.stop());
-  return redis.url;
-}
-
-function stopOnRequest(log: Logger, draining: AbortController, release: () => Promise<void>): void {
-  const stop = async (reason: string) => {
-    if (draining.signal.aborted) return;
-    log.info({ reason }, 'shutting down');
-    draining.abort();
-    try {
-      await release();
-      log.info('stopped');
-      process.exit(0);
-    } catch (error) {
-      log.error({ err: error }, 'did not stop cleanly');
-      process.exit(1);
-    }
-  };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
-  // Whoever started us with a channel and is gone would leave us behind unsupervised.
-  process.on('disconnect', () => stop('the parent process is gone'));
 }
