@@ -18,9 +18,10 @@ import { claimName } from '../../shared/io/claims.ts';
 import { arraysOf } from '../../shared/job/arrays-of.ts';
 import { BATCH_LINE_BYTES_MAX, BATCH_LINES_MAX, CUSTOM_ID_LENGTH_MAX } from '../../shared/job/limits.ts';
 import { parseDocument } from '../../shared/job/schema-faults.ts';
-import type { Operation } from '../../shared/job/spec.ts';
+import type { BlockLimits, Operation } from '../../shared/job/spec.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { type AdmitDeps, admit, withdraw } from '../jobs/admit.ts';
+import { currentBlockLimits } from '../jobs/block-limits.ts';
 import { claimKey, lookUpKey } from '../jobs/idempotency.ts';
 import { prepareJob } from '../jobs/prepare.ts';
 
@@ -96,6 +97,7 @@ async function writeRecords(
   writer: BatchWriter,
 ): Promise<Totals> {
   const totals = new Totals();
+  const blockLimits = await currentBlockLimits(deps);
   let turnStartedAt = performance.now();
   let total = 0;
   for await (const line of lines) {
@@ -105,7 +107,7 @@ async function writeRecords(
         limit: BATCH_LINES_MAX,
       });
     }
-    const { record, arrays } = await prepareLine(deps, identity, line, totals);
+    const { record, arrays } = await prepareLine(deps, { identity, blockLimits }, line, totals);
     await writer.add(record, arrays);
     if (performance.now() - turnStartedAt > TURN_MS_MAX) {
       await breathe();
@@ -116,9 +118,15 @@ async function writeRecords(
   return totals;
 }
 
+/** What all lines of a batch have in common. */
+interface LineContext {
+  readonly identity: { readonly tenant: string; readonly createdAt: string };
+  readonly blockLimits: BlockLimits;
+}
+
 async function prepareLine(
   { arrays }: AcceptDeps,
-  identity: { readonly tenant: string; readonly createdAt: string },
+  { identity, blockLimits }: LineContext,
   { number: line, document }: SentLine,
   totals: Totals,
 ): Promise<{ record: BatchRecord; arrays: Iterable<string> }> {
@@ -128,7 +136,7 @@ async function prepareLine(
     const { customId: givenId, ...body } = asObject(document.body);
     ownId = parseDocument(z.object({ customId }), { customId: givenId }).customId;
     const sent = { body, parts: NO_PARTS };
-    const job = await prepareJob(arrays, sent, { id: '', ...identity }, BATCH_LINE_BYTES_MAX);
+    const job = await prepareJob(arrays, sent, { id: '', ...identity }, blockLimits, BATCH_LINE_BYTES_MAX);
     const { id: _, tenant: __, createdAt: ___, ...spec } = job.spec;
     const { flops, blocksTotal, result } = job.plan;
     totals.operations.set(spec.operation, (totals.operations.get(spec.operation) ?? 0) + 1);

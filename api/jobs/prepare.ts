@@ -3,6 +3,7 @@
 import type { ArrayStore, StagedArray } from '../../shared/io/array-store.ts';
 import { planJob } from '../../shared/job/job-plan.ts';
 import { resolveSpec } from '../../shared/job/resolve.ts';
+import type { BlockLimits } from '../../shared/job/spec.ts';
 import { parseJobRequest } from './job-request.ts';
 import type { KnownJob } from './known-job.ts';
 import { lookUpValues, type RequestValues } from './request-values.ts';
@@ -26,6 +27,7 @@ export async function prepareJob(
   arrays: ArrayStore,
   { body, parts }: Pick<Submission, 'body' | 'parts'>,
   identity: { readonly id: string; readonly tenant: string; readonly createdAt: string },
+  blockLimits: BlockLimits,
   inlineBytesMax?: number,
 ): Promise<PreparedJob> {
   const request = parseJobRequest(body);
@@ -34,6 +36,6 @@ export async function prepareJob(
     request,
     inlineBytesMax,
   );
-  const spec = resolveSpec(request, values, identity);
+  const spec = resolveSpec(request, values, identity, blockLimits);
   return { spec, plan: planJob(spec), inlineArrays };
 }

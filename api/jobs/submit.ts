@@ -8,6 +8,7 @@ import { streamOf } from '../../shared/io/whole-array.ts';
 import { arraysOf } from '../../shared/job/arrays-of.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { type AdmitDeps, admit, type Work, withdraw } from './admit.ts';
+import { currentBlockLimits } from './block-limits.ts';
 import { claimKey, type IdempotentRequest, lookUpKey } from './idempotency.ts';
 import { findJob, type KnownJob } from './known-job.ts';
 import { nextId } from './next-id.ts';
@@ -37,7 +38,7 @@ export async function submitJob(
   if (known?.replayed !== undefined) return { ...known.replayed, isReplay: true };
   const nowMs = deps.clock();
   const identity = { id: known?.id ?? nextId(nowMs), tenant, createdAt: new Date(nowMs).toISOString() };
-  const job = await prepareJob(deps.arrays, submission, identity);
+  const job = await prepareJob(deps.arrays, submission, identity, await currentBlockLimits(deps));
   const work = workOf(job, submission.parts);
   await admit(deps, work);
   let isStored: boolean;

@@ -5,7 +5,7 @@ import type { Route } from '../http/route.ts';
 import { previewJob } from '../jobs/preview.ts';
 import { withSubmission } from './submission.ts';
 
-export function planRoutes(deps: Pick<GatewayDeps, 'arrays' | 'clock'>): readonly Route[] {
+export function planRoutes(deps: Pick<GatewayDeps, 'arrays' | 'clock' | 'live' | 'log'>): readonly Route[] {
   return [
     {
       method: 'POST',
