@@ -17,7 +17,7 @@ export const jobs: DashboardSpec = {
           kind: 'stacked',
           title: 'Submitted',
           description:
-            'A flood of one operation: whose, the gateway log says (field tenant); limit that tenant.',
+            'A flood of one operation while others wait: lower the limits of the tenant behind it, in keys.json.',
           unit: 'ops',
           queries: [
             {

@@ -42,7 +42,7 @@ export const redisAndStore: DashboardSpec = {
           kind: 'timeseries',
           title: 'Memory',
           description:
-            'A queue entry is about a kilobyte. Towards the limit Redis refuses new work: raise maxmemory and the container’s limit together.',
+            'A waiting block is about 1.5 KB. Towards the limit Redis refuses new work: raise maxmemory and the container’s limit together.',
           unit: 'bytes',
           width: 12,
           queries: [
