@@ -21,7 +21,7 @@ export interface ImportLine {
 }
 
 const FOLDERS = ['api', 'workers', 'shared', 'deploy', 'test'];
-const STATIC_IMPORT = /^(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'/gm;
+const STATIC_IMPORT = /^(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^'$]+)'/gm;
 const DYNAMIC_IMPORT = /\bimport\('([^'$]+)'\)|createRequire\(import\.meta\.url\)\('([^'$]+)'\)/g;
 
 /** Every file below our folders whose name ends in one of `extensions`. */

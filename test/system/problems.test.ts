@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, type ErrorCode } from '../../shared/errors.ts';
 import { assertProblem } from '../api/problem-assertions.ts';
 import { exchange } from '../api/serve.ts';
@@ -29,6 +30,14 @@ before(async () => {
   client = createClient(stack.url);
   ids.array = await client.upload(NPY);
   ids.succeeded = (await client.compute(JOB)).id;
+  const batch = await client.post('/v1/batches', JSON.stringify(JOB), {
+    'Content-Type': 'application/x-ndjson',
+  });
+  ids.batch = ((await batch.json()) as { id: string }).id;
+  const succeededLines = async () =>
+    ((await (await send({ path: '/v1/batches/{batch}' })).json()) as { counts: { succeeded: number } }).counts
+      .succeeded;
+  while ((await succeededLines()) === 0) await sleep(25);
   ids.failed = (await client.until((await client.submit(OVERFLOWING)).id)).id;
 });
 after(() => stack.stop());
@@ -102,6 +111,8 @@ const CASES: readonly (readonly [code: ErrorCode, what: string, request: Request
   ['not-found', 'deleting no job', { method: 'DELETE', path: '/v1/jobs/{absent}' }],
   ['not-found', 'a block beyond the last', { path: '/v1/jobs/{succeeded}/result/blocks/1' }],
   ['not-found', 'a block that is no number', { path: '/v1/jobs/{succeeded}/result/blocks/x' }],
+  ['not-found', 'a batch that does not exist', { path: '/v1/batches/{absent}' }],
+  ['not-found', 'cancelling no batch', { method: 'POST', path: '/v1/batches/{absent}/cancel' }],
   ['not-found', 'an array that does not exist', { path: '/v1/arrays/{none}' }],
   ['not-found', 'deleting no array', { method: 'DELETE', path: '/v1/arrays/{none}' }],
   ['not-acceptable', 'an array as an image', accept('/v1/arrays/{array}/data', 'image/png')],
@@ -212,11 +223,30 @@ const ROUTES: Record<string, string> = {
   '/v1/jobs/{succeeded}/result': 'GET, HEAD',
   '/v1/jobs/{succeeded}/result/blocks': 'GET, HEAD',
   '/v1/jobs/{succeeded}/result/blocks/0': 'GET, HEAD',
+  '/v1/batches': 'POST',
+  '/v1/batches/{batch}': 'GET, HEAD',
+  '/v1/batches/{batch}/cancel': 'POST',
+  '/v1/batches/{batch}/jobs': 'GET, HEAD',
+  '/openapi.json': 'GET, HEAD',
   '/v1/plan': 'POST',
   '/v1/system': 'GET, HEAD',
   '/livez': 'GET, HEAD',
   '/readyz': 'GET, HEAD',
 };
+
+test('every route of the description of the API is in this table, with its methods', async () => {
+  const response = await client.get('/openapi.json');
+  const { paths } = (await response.json()) as { paths: Record<string, Record<string, unknown>> };
+  const described = Object.entries(paths).map(([path, operations]) => {
+    const methods = Object.keys(operations).map(method => method.toUpperCase());
+    const all = methods.includes('GET') ? [...new Set([...methods, 'HEAD'])] : methods;
+    return `${all.sort().join(', ')} ${path.replaceAll(/\{\w+\}/g, '{}')}`;
+  });
+  const tested = Object.entries(ROUTES).map(
+    ([path, allowed]) => `${allowed} ${path.replaceAll(/\{\w+\}/g, '{}').replace('blocks/0', 'blocks/{}')}`,
+  );
+  assert.deepEqual(described.sort(), tested.sort());
+});
 
 for (const [path, allowed] of Object.entries(ROUTES)) {
   test(`method-not-allowed: ${path} allows ${allowed}`, async () => {
