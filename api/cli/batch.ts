@@ -2,14 +2,13 @@
 
 import { join } from 'node:path';
 import { isFinished } from '../client/batches.ts';
-import { readChunks } from '../client/event-stream.ts';
 import type { Batch, BatchLine, Client } from '../client/index.ts';
 import { readTextFile, writeWhole } from './array-files.ts';
 import type { Arguments, Command, Shell } from './command.ts';
+import { SERVICE_OPTIONS, withClient } from './connection.ts';
 import { CommandFailure, EXIT_CODES, type ExitCode, UsageError } from './exit-codes.ts';
 import { jobWithFiles, type UploadedFiles } from './job-file.ts';
 import { bar } from './progress.ts';
-import { SERVICE_OPTIONS, withService } from './service.ts';
 
 const CANCEL_MS_MAX = 5_000;
 
@@ -34,7 +33,7 @@ export const batch: Command = {
     const text = await readTextFile(path, shell.stdin);
     const leaves = given.flag('no-wait');
     if (leaves && given.text('output') !== undefined) throw new UsageError('--output needs to wait');
-    return withService(given, shell, leaves ? 'existing' : 'any', async client => {
+    return withClient(given, shell, leaves ? 'existing' : 'any', async client => {
       const lines = await readLines(text, path, client, shell.signal);
       const submitted = await client.batches.submitText(lines, { signal: shell.signal });
       if (!leaves) return finish(client, submitted, given, shell);
@@ -110,5 +109,5 @@ async function save(
   const isReport = line.job.operation === 'check';
   const mediaType = isReport ? 'application/json' : 'application/x-npy';
   const path = join(folder, `${name}.${isReport ? 'json' : 'npy'}`);
-  await writeWhole(path, readChunks(await client.jobs.stream(line.job, { mediaType, signal })));
+  await writeWhole(path, await client.jobs.stream(line.job, { mediaType, signal }));
 }

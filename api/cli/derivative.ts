@@ -1,16 +1,15 @@
 // jvp, vjp, jacobian, value, check: from files to a file, in one command.
 
 import { toNested } from '../client/array.ts';
-import { readChunks } from '../client/event-stream.ts';
 import type { Client, Job, Operation } from '../client/index.ts';
 import { writeWhole } from './array-files.ts';
 import type { Arguments, Command, OptionTable, Shell } from './command.ts';
+import { SERVICE_OPTIONS, withClient } from './connection.ts';
 import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
 import { ARRAY_NOTES, JOB_OPTIONS, positionalUsage, readJobInput } from './job-input.ts';
 import { matrixText, SHOWN_ELEMENTS_MAX } from './matrix-text.ts';
 import { formatBytes, formatSeconds } from './progress.ts';
 import { runJob } from './run-job.ts';
-import { SERVICE_OPTIONS, withService } from './service.ts';
 
 export const OUTPUT_OPTIONS: OptionTable = {
   output: { short: 'o', argument: 'FILE', help: 'where the result goes, as .npy; - for standard output' },
@@ -52,7 +51,7 @@ export const check = derivativeCommand(
 async function runDerivative(operation: Operation, given: Arguments, shell: Shell): Promise<ExitCode> {
   const input = await readJobInput(operation, given);
   const isQuiet = given.flag('json');
-  return withService(given, shell, 'any', async client => {
+  return withClient(given, shell, 'any', async client => {
     const job = await runJob(client, input, shell, isQuiet);
     return deliver(client, job, given, shell);
   });
@@ -64,7 +63,7 @@ export async function deliver(client: Client, job: Job, given: Arguments, shell:
   const output = given.text('output');
   const { signal, stdout, stderr } = shell;
   if (output !== undefined) {
-    const chunks = readChunks(await client.jobs.stream(job, { signal }));
+    const chunks = await client.jobs.stream(job, { signal });
     if (output === '-') for await (const chunk of chunks) await write(stdout, chunk);
     else await writeWhole(output, chunks);
   }

@@ -7,9 +7,9 @@ import type { Environment } from '../../shared/io/config.ts';
 import { readVersion } from '../../shared/io/version.ts';
 import { createClient } from '../client/index.ts';
 import type { Arguments, Command, Shell } from './command.ts';
+import { SERVICE_OPTIONS } from './connection.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import { formatBytes } from './progress.ts';
-import { SERVICE_OPTIONS } from './service.ts';
 
 const NODE_VERSION_MIN = [20, 19] as const;
 /** Below this a service answers 507 soon. */

@@ -31,6 +31,12 @@ export class CommandFailure extends Error {
   override readonly name = 'CommandFailure';
 }
 
+/** By signal. Whoever closes a pipe has what they wanted. */
+const INTERRUPTIONS: Readonly<Record<string, ExitCode>> = {
+  SIGINT: EXIT_CODES.interrupted,
+  SIGPIPE: EXIT_CODES.ok,
+};
+
 const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504, 507]);
 
 export function exitCodeOf(error: unknown): ExitCode {
@@ -40,7 +46,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof FrechetProblem) {
     return BUSY.has(error.status) ? EXIT_CODES.unavailable : EXIT_CODES.refused;
   }
-  if (isInterruption(error)) return error.by === 'SIGINT' ? EXIT_CODES.interrupted : EXIT_CODES.terminated;
+  if (isInterruption(error)) return INTERRUPTIONS[error.by] ?? EXIT_CODES.terminated;
   if ((error as Error | null)?.name === 'ConfigError') return EXIT_CODES.usage;
   // What starting a service of our own meets: no Redis, a role that does not start.
   return errorCode(error) === 'unavailable' ? EXIT_CODES.unavailable : EXIT_CODES.bug;

@@ -3,13 +3,13 @@
 import { isFinal, type Job, type JobState, type Operation } from '../client/index.ts';
 import { readTextFile } from './array-files.ts';
 import { type Arguments, type Command, type Shell, table } from './command.ts';
+import { SERVICE_OPTIONS, withClient } from './connection.ts';
 import { deliver, OUTPUT_OPTIONS } from './derivative.ts';
 import { EXIT_CODES, type ExitCode, UsageError } from './exit-codes.ts';
 import { jobWithFiles } from './job-file.ts';
 import { ARRAY_NOTES, JOB_OPTIONS, readJobInput } from './job-input.ts';
 import { createProgressView, formatBytes, formatSeconds } from './progress.ts';
 import { followJob, succeeded } from './run-job.ts';
-import { SERVICE_OPTIONS, withService } from './service.ts';
 
 const OPERATIONS: readonly Operation[] = ['value', 'jvp', 'vjp', 'jacobian', 'check'];
 const STATES: readonly JobState[] = ['queued', 'running', 'succeeded', 'failed', 'cancelled'];
@@ -23,7 +23,7 @@ export const submit: Command = {
   options: { ...JOB_OPTIONS, wait: { help: 'wait for its end' }, ...SERVICE_OPTIONS },
   async run(given, shell) {
     const send = await readSubmission(given, shell);
-    return withService(given, shell, 'existing', async client => {
+    return withClient(given, shell, 'existing', async client => {
       const job = await send(client);
       const isQuiet = given.flag('json');
       const latest = given.flag('wait') ? await followJob(client, job, shell, isQuiet) : job;
@@ -34,7 +34,7 @@ export const submit: Command = {
   },
 };
 
-type Send = (client: Parameters<Parameters<typeof withService>[3]>[0]) => Promise<Job>;
+type Send = (client: Parameters<Parameters<typeof withClient>[3]>[0]) => Promise<Job>;
 
 async function readSubmission(given: Arguments, shell: Shell): Promise<Send> {
   const [first, ...rest] = given.positionals;
@@ -55,7 +55,7 @@ export const status: Command = {
   usage: 'ID',
   options: SERVICE_OPTIONS,
   run: (given, shell) =>
-    withService(given, shell, 'existing', async client => {
+    withClient(given, shell, 'existing', async client => {
       const job = await client.jobs.get(given.single("the job's id"), { signal: shell.signal });
       shell.stdout.write(given.flag('json') ? `${JSON.stringify(job)}\n` : statusText(job));
       return EXIT_CODES.ok;
@@ -94,7 +94,7 @@ export const watch: Command = {
   usage: 'ID',
   notes: '  Exit code 1 where it does not succeed. Ctrl-C stops watching, and the job goes on.',
   options: SERVICE_OPTIONS,
-  run: (given, shell) => withService(given, shell, 'existing', client => watchToEnd(client, given, shell)),
+  run: (given, shell) => withClient(given, shell, 'existing', client => watchToEnd(client, given, shell)),
 };
 
 async function watchToEnd(
@@ -127,7 +127,7 @@ export const result: Command = {
   usage: 'ID [-o C.npy]',
   options: { ...OUTPUT_OPTIONS, ...SERVICE_OPTIONS },
   run: (given, shell) =>
-    withService(given, shell, 'existing', async client => {
+    withClient(given, shell, 'existing', async client => {
       const job = await client.jobs.get(given.single("the job's id"), { signal: shell.signal });
       if (!isFinal(job))
         throw new UsageError(`job ${job.id} is ${job.state}: frechet watch ${job.id} waits for it`);
@@ -141,7 +141,7 @@ export const cancel: Command = {
   usage: 'ID',
   options: SERVICE_OPTIONS,
   run: (given, shell) =>
-    withService(given, shell, 'existing', async client => {
+    withClient(given, shell, 'existing', async client => {
       const job = await client.jobs.cancel(given.single("the job's id"), { signal: shell.signal });
       shell.stdout.write(given.flag('json') ? `${JSON.stringify(job)}\n` : `${job.id} ${job.state}\n`);
       return EXIT_CODES.ok;
@@ -159,7 +159,7 @@ export const list: Command = {
     ...SERVICE_OPTIONS,
   },
   run: (given, shell) =>
-    withService(given, shell, 'existing', async client => {
+    withClient(given, shell, 'existing', async client => {
       let left = given.wholeNumber('limit') ?? LISTED_DEFAULT;
       const filter = {
         ...readFilter(given),

@@ -74,7 +74,7 @@ ${table(Object.entries(COMMON_OPTIONS).map(([name, { help }]) => [`--${name}`, h
 function errorText(error: unknown, code: ExitCode): string {
   if (code === EXIT_CODES.bug)
     return `frechet: a fault of this program: ${(error as Error).stack ?? error}\n`;
-  if (isInterruption(error)) return 'frechet: interrupted\n';
+  if (isInterruption(error)) return code === EXIT_CODES.ok ? '' : 'frechet: interrupted\n';
   const { message } = error as Error;
   if (!(error instanceof FrechetProblem)) return `frechet: ${message}\n`;
   const limits = error.limit === undefined ? '' : ` (limit ${error.limit}, requested ${error.requested})`;

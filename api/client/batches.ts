@@ -25,8 +25,6 @@ export interface BatchWaitOptions extends CallOptions {
   readonly onProgress?: (batch: Batch) => void;
 }
 
-export type Batches = ReturnType<typeof createBatches>;
-
 export function createBatches(transport: Transport, arrays: Arrays, times: WatchTimes) {
   /** Submits lines that are JSON already. */
   function submitText(text: string, { idempotencyKey, signal }: BatchOptions = {}): Promise<Batch> {

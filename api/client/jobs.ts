@@ -51,8 +51,6 @@ export interface Block extends BlockDescription {
   read(options?: CallOptions): Promise<NdArray>;
 }
 
-export type Jobs = ReturnType<typeof createJobs>;
-
 export function createJobs(transport: Transport, arrays: Arrays, times: WatchTimes) {
   async function submit(job: JobInput, options: SubmitOptions = {}): Promise<Job> {
     const text = await jobText(job, arrays, options);

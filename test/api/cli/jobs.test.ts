@@ -1,10 +1,10 @@
 // Jobs that outlive the command that submitted them.
 
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { encodeNpy, ndArray } from '../../../api/client/index.ts';
+import { decodeNpy, encodeNpy, ndArray } from '../../../api/client/index.ts';
 import { type Stack, startStack } from '../../support/processes.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { frechetHere } from './command-line.ts';
@@ -116,6 +116,23 @@ test('a job is cancelled; then it has no result, and no second end', async () =>
   const late = await run(['cancel', done]);
   assert.equal(late.code, 3);
   assert.match(late.stderr, /already finished/);
+});
+
+test('a batch is submitted, waited for and saved', async context => {
+  const folder = await temporaryFolder(context);
+  const lines = [{ customId: 'first', ...SHORT }, SHORT, { ...SHORT, operation: 'none' }];
+  await writeFile(join(folder, 'jobs.ndjson'), lines.map(line => `${JSON.stringify(line)}\n`).join(''));
+  const { code, stdout, stderr } = await run(['batch', 'jobs.ndjson', '-o', '.'], folder);
+  assert.equal(code, 1);
+  assert.match(stderr, /1 of 3 jobs did not succeed/);
+  assert.match(
+    stdout,
+    /^1 {2}first {2}\w{26} {2}succeeded\n2 {2}- {2}\w{26} {2}succeeded\n3 {2}- {2}- {2}rejected: /,
+  );
+  for (const name of ['first', '2']) {
+    const { data } = decodeNpy(await readFile(join(folder, `${name}.npy`)));
+    assert.deepEqual([...data], [11]);
+  }
 });
 
 test('what is not there, is no job, or is no JSON is refused', async () => {

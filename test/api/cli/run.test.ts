@@ -27,6 +27,8 @@ test('an error has the exit code that the table promises', () => {
     [new FrechetError('unavailable', 'no Redis'), EXIT_CODES.unavailable],
     [interruption('SIGINT'), EXIT_CODES.interrupted],
     [interruption('SIGTERM'), EXIT_CODES.terminated],
+    [interruption('SIGHUP'), EXIT_CODES.terminated],
+    [interruption('SIGPIPE'), EXIT_CODES.ok],
     [new TypeError('x'), EXIT_CODES.bug],
     [undefined, EXIT_CODES.bug],
   ];

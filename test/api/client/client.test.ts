@@ -270,6 +270,39 @@ test('jobs are found by label and state; a cancelled job says that it was', asyn
   await assert.rejects(client.jobs.get(job), { slug: 'not-found' });
 });
 
+test('a batch computes its good lines, rejects its bad one, and is told of in order', async () => {
+  const directions = [integers(2, 4, 31), integers(2, 4, 32)];
+  const operands = { A: asArray(integers(64, 64, 33)) };
+  const large = { operation: 'jvp', operands, direction: asArray(integers(64, 64, 34)) } as const;
+  const submitted = await client.batches.submit([
+    ...directions.map((direction, index) => ({
+      customId: `H${index}`,
+      operation: 'jvp' as const,
+      operands: { A: asArray(A) },
+      direction: asArray(direction),
+    })),
+    { operation: 'jvp', operands: { A: asArray(A) }, direction: asArray(G) },
+    large,
+    large,
+  ]);
+  const ended = await client.batches.wait(submitted);
+  assert.deepEqual([ended.total, ended.counts.succeeded, ended.counts.rejected], [5, 4, 1]);
+  const told: unknown[] = [];
+  for await (const line of client.batches.jobs(ended)) {
+    told.push([line.line, line.customId ?? null, 'job' in line ? line.job.state : line.error.type]);
+    const direction = directions[line.line - 1];
+    if (direction === undefined || !('job' in line)) continue;
+    assert.deepEqual(toNested(await client.jobs.result(line.job)), asLists(product(A, direction)));
+  }
+  assert.deepEqual(told, [
+    [1, 'H0', 'succeeded'],
+    [2, 'H1', 'succeeded'],
+    [3, null, 'urn:frechet:problem:shape-mismatch'],
+    [4, null, 'succeeded'],
+    [5, null, 'succeeded'],
+  ]);
+});
+
 test('a refusal is a problem with slug, places and request id', async () => {
   const refused = client.jobs.submit({ operation: 'jvp', expression: 'A*W', direction: asLists(H) });
   await assert.rejects(refused, (error: unknown) => {
@@ -280,6 +313,32 @@ test('a refusal is a problem with slug, places and request id', async () => {
     assert.match(error.requestId ?? '', /./);
     return true;
   });
+});
+
+test('an answer that is lost costs another request, and makes no second job', async () => {
+  let lost = 0;
+  const unlucky = createClient({
+    url: stack.url,
+    retry: { delayMs: 1 },
+    fetch: async (input, init) => {
+      const response = await fetch(input, init);
+      if (init?.method !== 'POST' || lost === 2) return response;
+      lost += 1;
+      await response.arrayBuffer();
+      throw new TypeError('fetch failed');
+    },
+  });
+  const label = { key: 'answer', value: 'lost' };
+  const job = await unlucky.jobs.submit({
+    operation: 'jvp',
+    operands: { A: asLists(A) },
+    direction: asLists(H),
+    labels: { [label.key]: label.value },
+  });
+  assert.equal(lost, 2);
+  const found: string[] = [];
+  for await (const { id } of client.jobs.list({ label })) found.push(id);
+  assert.deepEqual(found, [job.id]);
 });
 
 test('a signal ends a wait, and the job goes on', async () => {

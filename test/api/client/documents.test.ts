@@ -3,7 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BlockDescription, Job, JobEvent, Operation, Plan } from '../../../api/client/documents.ts';
+import type { BatchDocument } from '../../../api/batches/read.ts';
+import type {
+  Batch,
+  BlockDescription,
+  Job,
+  JobEvent,
+  Operation,
+  Plan,
+} from '../../../api/client/documents.ts';
 import { jobText } from '../../../api/client/job-text.ts';
 import type { ProblemDocument } from '../../../api/client/problem.ts';
 import type { ProblemDocument as ServiceProblem } from '../../../api/http/problem.ts';
@@ -26,11 +34,12 @@ const AGREED: [
   Fits<BlockDocument, BlockDescription>,
   SameKeys<BlockDocument, BlockDescription>,
   Fits<WatchEvent, JobEvent>,
+  Fits<BatchDocument, Batch>,
   Fits<ServiceProblem, ProblemDocument>,
   SameKeys<ServiceProblem, ProblemDocument>,
   Fits<(typeof OPERATIONS)[number], Operation>,
   Fits<Operation, (typeof OPERATIONS)[number]>,
-] = [true, true, true, true, true, true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true, true, true, true, true, true];
 
 test('the types agree', () => {
   assert.ok(AGREED.every(Boolean));

@@ -41,6 +41,18 @@ test('without a URL a service is started, used, and gone with its data', async c
   assert.deepEqual(await processesOf(temporary), []);
 });
 
+test('a reader that leaves early ends the command, and its service with it', async context => {
+  const { cwd, temporary } = await folders(context);
+  const { code, stderr } = await frechet(['value', 'A.npy', 'H.npy', '-o', '-'], {
+    cwd,
+    env: { TMPDIR: temporary },
+    onSpawn: child => void child.stdout?.destroy(),
+  });
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(await readdir(temporary), []);
+  assert.deepEqual(await processesOf(temporary), []);
+});
+
 test('a data folder that is named keeps jobs from command to command', async context => {
   const { cwd, temporary } = await folders(context);
   const env = { TMPDIR: temporary };
@@ -51,44 +63,35 @@ test('a data folder that is named keeps jobs from command to command', async con
   assert.deepEqual(await processesOf(temporary), []);
 });
 
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const) {
-  test(`${signal} in the middle of a job leaves nothing behind`, async context => {
-    const { cwd, temporary } = await folders(context);
-    const size = 256;
-    const A = ndArray(new Float64Array(size * size).fill(1), [size, size]);
-    await writeFile(join(cwd, 'A.npy'), encodeNpy(A));
-    const args = ['jacobian', '-e', 'A*W*A', '--operand', 'A=A.npy', '--operand', `W=shape:${size}x${size}`];
-    let interrupted: Promise<void> | undefined;
-    const finished = await frechet([...args, '--columns', '0:2000', '-o', 'J.npy'], {
-      cwd,
-      env: { TMPDIR: temporary },
-      onSpawn: child => {
-        interrupted = interruptInTheMiddle(child, temporary, signal);
-      },
-    });
-    await interrupted;
-    assert.equal(finished.code, code, finished.stderr);
-    assert.deepEqual(await readdir(temporary), []);
-    assert.deepEqual(await processesOf(temporary), []);
-    assert.deepEqual((await readdir(cwd)).sort(), ['A.npy', 'H.npy', 'tmp']);
+test('Ctrl-C in the middle of a job leaves nothing behind', async context => {
+  const { cwd, temporary } = await folders(context);
+  const size = 256;
+  const A = ndArray(new Float64Array(size * size).fill(1), [size, size]);
+  await writeFile(join(cwd, 'A.npy'), encodeNpy(A));
+  const args = ['jacobian', '-e', 'A*W*A', '--operand', 'A=A.npy', '--operand', `W=shape:${size}x${size}`];
+  let interrupted: Promise<void> | undefined;
+  const { code, stderr } = await frechet([...args, '--columns', '0:2000', '-o', 'J.npy'], {
+    cwd,
+    env: { TMPDIR: temporary },
+    onSpawn: child => {
+      interrupted = interruptInTheMiddle(child, temporary);
+    },
   });
-}
+  await interrupted;
+  assert.equal(code, 130, stderr);
+  assert.deepEqual(await readdir(temporary), []);
+  assert.deepEqual(await processesOf(temporary), []);
+  assert.deepEqual((await readdir(cwd)).sort(), ['A.npy', 'H.npy', 'tmp']);
+});
 
 /** Once a job lies in the store of the service. */
-async function interruptInTheMiddle(
-  child: ChildProcess,
-  temporary: string,
-  signal: NodeJS.Signals,
-): Promise<void> {
+async function interruptInTheMiddle(child: ChildProcess, temporary: string): Promise<void> {
   for (;;) {
     const paths = await readdir(temporary, { recursive: true }).catch(() => []);
     if (paths.some(path => /jobs\/.*\/spec$/.test(path)) || child.exitCode !== null) break;
     await new Promise(resolve => setTimeout(resolve, 5));
   }
-  child.kill(signal);
+  child.kill('SIGINT');
 }
 
 test('a service that cannot be started is 4, with the reason', async context => {

@@ -31,7 +31,7 @@ const RETRY = { retries: 3 };
  *
  * @param scope `any`: a temporary service will do; `existing`: the command is about jobs of earlier commands
  */
-export async function withService<Result>(
+export async function withClient<Result>(
   given: Arguments,
   shell: Shell,
   scope: 'any' | 'existing',
