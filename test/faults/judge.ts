@@ -61,7 +61,9 @@ export function judge(
 ): Verdict {
   let verdict: Verdict = 'within the bound';
   for (const [i, bound] of bounds.entries()) {
-    if (!Number.isFinite(bound)) continue;
+    // A row whose operands are not finite, or that overflows, has no bound.
+    const overflows = !right.slice(i * cols, (i + 1) * cols).every(Number.isFinite);
+    if (overflows || !Number.isFinite(bound)) continue;
     const errors = damaged
       .slice(i * cols, (i + 1) * cols)
       .map((value, j) => Math.abs(value - right[i * cols + j]!))
