@@ -225,6 +225,16 @@ for (const kernel of ['wasm', 'reference'] as const) {
           const subnormal = uniform(root, 8, () => DTYPES[dtype].smallest * 9);
           assert.equal(await verdict(machine, root, dtype, subnormal), 'clean', `${factor}, subnormal`);
         }
+        // Overflow before a small factor, underflow before a large one, a factor that float32 holds to one digit.
+        for (const [factor, size] of [
+          [2 ** -40, 2 ** 65],
+          [2 ** 60, 2 ** -80],
+          [1e-44, 2 ** 55],
+        ] as const) {
+          const scaled = build.scale(build.constant(factor), PRODUCT);
+          const inputs = uniform(scaled, 12, () => size);
+          assert.equal(await verdict(machine, scaled, dtype, inputs), 'clean', `${factor} times ${size}`);
+        }
         const difference = build.add(PRODUCT, build.negate(build.matmul(build.add(A, A), B)));
         assert.equal(await verdict(machine, difference, dtype, uniform(difference, 9)), 'clean');
       });
