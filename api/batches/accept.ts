@@ -45,7 +45,8 @@ const TURN_MS_MAX = 10;
 const ENQUEUED_FIRST = 500;
 const NO_PARTS = new Map();
 
-const customId = z.string().max(CUSTOM_ID_LENGTH_MAX).nullable().default(null);
+/** What a line has beyond a job. */
+const lineFields = z.object({ customId: z.string().max(CUSTOM_ID_LENGTH_MAX).nullable().default(null) });
 
 /** What is counted over the lines. */
 class Totals {
@@ -134,7 +135,7 @@ async function prepareLine(
   try {
     if ('fault' in document) throw document.fault;
     const { customId: givenId, ...body } = asObject(document.body);
-    ownId = parseDocument(z.object({ customId }), { customId: givenId }).customId;
+    ownId = parseDocument(lineFields, { customId: givenId }).customId;
     const sent = { body, parts: NO_PARTS };
     const job = await prepareJob(arrays, sent, { id: '', ...identity }, blockLimits, BATCH_LINE_BYTES_MAX);
     const { id: _, tenant: __, createdAt: ___, ...spec } = job.spec;
