@@ -1,7 +1,8 @@
 // jvp, vjp, jacobian, value, check: from files to a file, in one command.
 
-import { toNested } from '../client/array.ts';
-import type { Client, Job, Operation } from '../client/index.ts';
+import { Readable } from 'node:stream';
+import type { CheckReport, Client, Job, Operation } from '../client/index.ts';
+import { nestedText } from '../client/job-text.ts';
 import { writeWhole } from './array-files.ts';
 import type { Arguments, Command, OptionTable, Shell } from './command.ts';
 import { SERVICE_OPTIONS, withClient } from './connection.ts';
@@ -12,7 +13,11 @@ import { formatBytes, formatSeconds } from './progress.ts';
 import { runJob } from './run-job.ts';
 
 export const OUTPUT_OPTIONS: OptionTable = {
-  output: { short: 'o', argument: 'FILE', help: 'where the result goes, as .npy; - for standard output' },
+  output: {
+    short: 'o',
+    argument: 'FILE',
+    help: 'where the result goes, as .npy (of a check JSON); - for standard output',
+  },
 };
 
 function derivativeCommand(name: Operation, summary: string, notes: string): Command {
@@ -62,22 +67,25 @@ export async function deliver(client: Client, job: Job, given: Arguments, shell:
   if (job.operation === 'check') return deliverReport(client, job, given, shell);
   const output = given.text('output');
   const { signal, stdout, stderr } = shell;
-  if (output !== undefined) {
-    const chunks = await client.jobs.stream(job, { signal });
-    if (output === '-') for await (const chunk of chunks) await write(stdout, chunk);
-    else await writeWhole(output, chunks);
-  }
-  // Standard output is the file's where it goes there.
-  if (given.flag('json') && output !== '-') {
-    const shown =
-      output === undefined && isShown(job) ? toNested(await client.jobs.result(job, { signal })) : undefined;
-    stdout.write(`${JSON.stringify({ job, output, result: shown })}\n`);
-  } else if (!given.flag('json')) {
-    if (output === undefined && isShown(job))
-      stdout.write(matrixText(await client.jobs.result(job, { signal })));
+  if (output !== undefined) await writeOutput(output, await client.jobs.stream(job, { signal }), stdout);
+  const shown = output === undefined && isShown(job) ? await client.jobs.result(job, { signal }) : undefined;
+  if (!given.flag('json')) {
+    if (shown !== undefined) stdout.write(matrixText(shown));
     stderr.write(`${summaryText(job, output)}\n`);
+  } else if (output !== '-') {
+    const result = shown === undefined ? '' : `,"result":${nestedText(shown)}`;
+    stdout.write(`{"job":${JSON.stringify(job)},"output":${JSON.stringify(output ?? null)}${result}}\n`);
   }
   return EXIT_CODES.ok;
+}
+
+async function writeOutput(
+  output: string,
+  chunks: AsyncIterable<Uint8Array>,
+  stdout: NodeJS.WriteStream,
+): Promise<void> {
+  if (output === '-') for await (const chunk of chunks) await write(stdout, chunk);
+  else await writeWhole(output, chunks);
 }
 
 async function deliverReport(
@@ -87,18 +95,28 @@ async function deliverReport(
   { signal, stdout }: Shell,
 ): Promise<ExitCode> {
   const report = await client.jobs.report(job, { signal });
-  if (given.flag('json')) {
-    stdout.write(`${JSON.stringify({ job, report })}\n`);
-  } else {
-    const { passed, linear, taylor, adjoint } = report;
-    const remainder = linear
-      ? `largest remainder ${Math.max(...taylor.remainders)}, bound ${brief(taylor.bound)}`
-      : `rate ${taylor.rate ?? 'not to be told from rounding'}, at least 1.9 is needed`;
-    stdout.write(`${passed ? 'passed' : 'NOT PASSED'}: ${job.expression} in ${job.wrt}\n`);
-    stdout.write(`  remainder  ${linear ? 'linear in' : 'not linear in'} ${job.wrt}; ${remainder}\n`);
-    stdout.write(`  adjoint    defect ${adjoint.relativeDefect}, bound ${brief(adjoint.bound)}\n`);
+  const output = given.text('output');
+  if (output !== undefined) {
+    const bytes = new TextEncoder().encode(`${JSON.stringify(report)}\n`);
+    await writeOutput(output, Readable.from([bytes]), stdout);
+  }
+  if (given.flag('json') && output !== '-') {
+    stdout.write(`${JSON.stringify({ job, output: output ?? null, report })}\n`);
+  } else if (output !== '-') {
+    stdout.write(reportText(job, report));
   }
   return report.passed ? EXIT_CODES.ok : EXIT_CODES.failed;
+}
+
+function reportText({ expression, wrt }: Job, { passed, linear, taylor, adjoint }: CheckReport): string {
+  const remainder = linear
+    ? `linear in ${wrt}; largest remainder ${brief(Math.max(...taylor.remainders))}, bound ${brief(taylor.bound)}`
+    : `not linear in ${wrt}; rate ${taylor.rate ?? 'not to be told from rounding'}, at least 1.9 is needed`;
+  return [
+    `${passed ? 'passed' : 'NOT PASSED'}: ${expression} in ${wrt}\n`,
+    `  remainder  ${remainder}\n`,
+    `  adjoint    defect ${brief(adjoint.relativeDefect)}, bound ${brief(adjoint.bound)}\n`,
+  ].join('');
 }
 
 function isShown({ result }: Job): boolean {

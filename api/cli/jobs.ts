@@ -1,6 +1,6 @@
 // Commands about jobs of a service that stays: submit, status, watch, result, cancel, list.
 
-import { isFinal, type Job, type JobState, type Operation } from '../client/index.ts';
+import { type Client, isFinal, type Job, type JobState, type Operation } from '../client/index.ts';
 import { readTextFile } from './array-files.ts';
 import { type Arguments, type Command, type Shell, table } from './command.ts';
 import { SERVICE_OPTIONS, withClient } from './connection.ts';
@@ -34,7 +34,7 @@ export const submit: Command = {
   },
 };
 
-type Send = (client: Parameters<Parameters<typeof withClient>[3]>[0]) => Promise<Job>;
+type Send = (client: Client) => Promise<Job>;
 
 async function readSubmission(given: Arguments, shell: Shell): Promise<Send> {
   const [first, ...rest] = given.positionals;
@@ -98,7 +98,7 @@ export const watch: Command = {
 };
 
 async function watchToEnd(
-  client: Parameters<Send>[0],
+  client: Client,
   given: Arguments,
   { stdout, stderr, signal }: Shell,
 ): Promise<ExitCode> {

@@ -33,7 +33,8 @@ export function createProgressView(
       shownAt = time;
       const text = progressText(progress, flopsPerSecond);
       if (!stream.isTTY) stream.write(`${text}\n`);
-      else stream.write(`\r\u001b[K${bar(shareOf(progress))} ${text}`.slice(0, (stream.columns ?? 80) + 4));
+      // Some terminals say that they have no columns; then as for those that say nothing.
+      else stream.write(`\r\u001b[K${bar(shareOf(progress))} ${text}`.slice(0, (stream.columns || 80) + 4));
       isDrawn = stream.isTTY;
     },
     end() {

@@ -67,7 +67,13 @@ function fitsInline({ data }: NdArray): boolean {
 
 /** `{ "data": … }`, and the dtype where it is not the default. */
 export function inlineText(array: NdArray): string {
-  const { shape, dtype, data } = array;
+  const { dtype } = array;
+  return `{"data":${nestedText(array)}${dtype === 'float64' ? '' : `,"dtype":"${dtype}"`}}`;
+}
+
+/** Nested lists as JSON, from which every value but a NaN's payload is read back. */
+export function nestedText(array: NdArray): string {
+  const { shape, data } = array;
   const strides = stridesOf(array);
   const level = (axis: number, offset: number): string => {
     const side = shape[axis];
@@ -75,7 +81,7 @@ export function inlineText(array: NdArray): string {
     const items = Array.from({ length: side }, (_, i) => level(axis + 1, offset + i * (strides[axis] ?? 0)));
     return `[${items.join(',')}]`;
   };
-  return `{"data":${level(0, 0)}${dtype === 'float64' ? '' : `,"dtype":"${dtype}"`}}`;
+  return level(0, 0);
 }
 
 /** JSON.stringify would make null of what is not finite, and 0 of −0. */

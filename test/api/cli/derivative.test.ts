@@ -110,6 +110,22 @@ test('an expression of its own, operands by name, a check of it', async context 
   assert.match(stdout, /^passed: X'\*A'\*A\*X in X\n {2}remainder {2}not linear in X; rate (1\.9|2\.0|2,|2)/);
 });
 
+test('a report goes to a file, too', async context => {
+  const folder = await folderOfArrays(context);
+  const { code, stdout } = await run(folder, ['check', 'A.npy', 'H.npy', '-o', 'report.json']);
+  assert.equal(code, 0);
+  assert.match(stdout, /^passed: A\*W in W\n {2}remainder {2}linear in W; /);
+  assert.equal(JSON.parse(await readFile(join(folder, 'report.json'), 'utf8')).passed, true);
+});
+
+test('--json keeps what JSON has no number for', async context => {
+  const folder = await temporaryFolder(context);
+  const values = ndArray(Float64Array.of(-0, Number.NaN, -Infinity, 0.1), [2, 2]);
+  await writeFile(join(folder, 'W.npy'), encodeNpy(values));
+  const { stdout } = await run(folder, ['value', '-e', 'W', '--operand', 'W=W.npy', '--json']);
+  assert.match(stdout, /"output":null,"result":\[\[-0,"NaN"\],\["-Infinity",0\.1\]\]\}\n$/);
+});
+
 test('a larger file is uploaded, once', async context => {
   const folder = await folderOfArrays(context);
   const client = createClient({ url: stack.url });
