@@ -207,12 +207,31 @@ describe('a block that fails', () => {
     assert.equal(await rig.counter('frechet_verification_failures_total'), 1);
   });
 
-  test('verification twice is never stored', async t => {
+  test('verification twice is computed by the kernel of reproducible jobs, and its receipt says so', async t => {
     const { rig, job } = await prepared(t);
-    const failing = runBlock({ ...rig.deps, threads: faulty(rig, 2) }, workOf(job, 0));
+    const asked: boolean[] = [];
+    const threads = faulty(rig, 2);
+    const listening: Threads = {
+      ...threads,
+      run(task, tiles, control) {
+        if (task.kind === 'combine') asked.push(task.reproducible);
+        return threads.run(task, tiles, control);
+      },
+    };
+    const kernels = { fastest: 'native', reproducible: 'wasm' } as const;
+    await runBlock({ ...rig.deps, kernels, threads: listening }, workOf(job, 0));
+    assert.deepEqual(asked, [false, false, true]);
+    assert.equal((await rig.deps.jobs.readReceipt(TENANT, job.spec.id, 0))?.kernel, 'wasm');
+    assert.deepEqual(plain(await readResult(rig, job)), plain(product(a, h).data));
+    assert.equal(await rig.counter('frechet_verification_failures_total'), 2);
+  });
+
+  test('verification three times is never stored', async t => {
+    const { rig, job } = await prepared(t);
+    const failing = runBlock({ ...rig.deps, threads: faulty(rig, 3) }, workOf(job, 0));
     await assert.rejects(failing, { code: 'verification-failed' });
     assert.equal(await rig.deps.jobs.readReceipt(TENANT, job.spec.id, 0), undefined);
-    assert.equal(await rig.counter('frechet_verification_failures_total'), 2);
+    assert.equal(await rig.counter('frechet_verification_failures_total'), 3);
   });
 
   test('for want of its operand gives its memory back', async t => {
