@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
 import type { GatewayMetrics } from '../../shared/io/metrics.ts';
+import { traceFields, traceRequest } from '../../shared/io/tracing.ts';
 
 declare global {
   namespace Express {
@@ -33,28 +34,35 @@ export function requestContext(log: Logger, metrics: GatewayMetrics): RequestHan
     const startedAt = process.hrtime.bigint();
     request.id = randomUUID();
     response.setHeader('X-Request-Id', request.id);
-    response.once('close', () => {
-      const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9;
-      const status = response.headersSent ? response.statusCode : CLIENT_GONE;
-      const route = routeLabel(response);
-      metrics.frechet_http_request_duration_seconds.observe(
-        { method: METHOD_LABELS.get(request.method) ?? 'other', route, status: String(status) },
-        seconds,
-      );
-      log.info(
-        {
-          requestId: request.id,
-          method: request.method,
-          route,
-          path: request.path.slice(0, LOGGED_PATH_LENGTH_MAX),
-          status,
+    traceRequest(request.headers, endTrace => {
+      // Read here: when the answer has ended we are in nobody's trace.
+      const traced = traceFields();
+      response.once('close', () => {
+        const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9;
+        const status = response.headersSent ? response.statusCode : CLIENT_GONE;
+        const route = routeLabel(response);
+        const method = METHOD_LABELS.get(request.method) ?? 'other';
+        metrics.frechet_http_request_duration_seconds.observe(
+          { method, route, status: String(status) },
           seconds,
-          complete: response.writableFinished,
-        },
-        'request',
-      );
+        );
+        endTrace({ method, route, status, requestId: request.id });
+        log.info(
+          {
+            requestId: request.id,
+            ...traced,
+            method: request.method,
+            route,
+            path: request.path.slice(0, LOGGED_PATH_LENGTH_MAX),
+            status,
+            seconds,
+            complete: response.writableFinished,
+          },
+          'request',
+        );
+      });
+      next();
     });
-    next();
   };
 }
 

@@ -1,6 +1,7 @@
 // One logger: JSON lines on stderr, so that stdout stays free for what a program answers.
 
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
+import { traceFields } from './tracing.ts';
 
 export type { Logger } from 'pino';
 
@@ -19,6 +20,7 @@ export function createLogger({ level, role, destination }: LoggerOptions): Logge
     base: { role, pid: process.pid },
     timestamp: stdTimeFunctions.isoTime,
     messageKey: 'message',
+    mixin: traceFields,
     formatters: { level: (label: string) => ({ level: label }) },
     redact: [
       'authorization',

@@ -5,6 +5,7 @@ import { type FlowJob, FlowProducer, type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobSpec } from '../job/spec.ts';
 import { REDIS_PREFIX } from './redis.ts';
+import { queueTelemetry } from './tracing.ts';
 
 export const QUEUE_NAME = 'blocks';
 
@@ -49,8 +50,9 @@ export function createWorkQueue(connection: Redis): WorkQueue {
     connection,
     prefix: REDIS_PREFIX,
     streams: { events: { maxLen: EVENTS_LENGTH_MAX } },
+    ...queueTelemetry(),
   });
-  const flows = new FlowProducer({ connection, prefix: REDIS_PREFIX });
+  const flows = new FlowProducer({ connection, prefix: REDIS_PREFIX, ...queueTelemetry() });
   // Connection faults are reported by the connection itself; without listeners they would end the process.
   queue.on('error', () => undefined);
   flows.on('error', () => undefined);

@@ -138,6 +138,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   helmet: ['api/http/', 'api/routes/'],
   'swagger-ui-dist': ['api/routes/'],
   bullmq: ['shared/io/', 'workers/consumer.ts'],
+  'bullmq-otel': ['shared/io/tracing.ts'],
+  '@opentelemetry/api': ['shared/io/tracing.ts'],
   ioredis: ['shared/io/', 'workers/consumer.ts'],
   piscina: ['workers/execute/threads.ts'],
   'prom-client': ['shared/io/metrics.ts'],
