@@ -7,6 +7,7 @@ import type { Redis } from 'ioredis';
 import { FrechetError } from '../shared/errors.ts';
 import { QUEUE_NAME, type WorkQueue, type WorkReference } from '../shared/io/queue.ts';
 import { REDIS_PREFIX } from '../shared/io/redis.ts';
+import { queueTelemetry } from '../shared/io/tracing.ts';
 import { type ActiveBlocks, flopsDone } from './active-blocks.ts';
 import { Cancelled, type Execution } from './execute/executor.ts';
 import { type FinishDeps, failJob, finalProblem, finishJob, readReceipt } from './finish-job.ts';
@@ -66,6 +67,7 @@ export function startConsumer(
     stalledInterval: lockMs,
     maxStalledCount: STALLS_MAX,
     runRetryDelay: RETRY_MS,
+    ...queueTelemetry(),
   });
   worker.on('error', error => deps.log.warn({ err: error }, 'the consumer met a fault of the queue'));
   worker.on('stalled', () => deps.metrics.frechet_stalled_blocks_total.inc());
