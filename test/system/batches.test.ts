@@ -1,105 +1,137 @@
-// Batches through a real gateway with keys and a real worker.
+// A batch over real workers: every line is computed or told what is wrong with it, also when the gateway dies meanwhile.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BatchDocument, LineDocument } from '../../api/batches/read.ts';
+import { type Client, createClient, inline, type JobDocument } from '../support/client.ts';
+import { integers, product } from '../support/integers.ts';
 import { type Stack, startStack } from '../support/processes.ts';
+import { assertResult } from '../support/result-assertions.ts';
 
-const END_MS_MAX = 120_000;
-const KEY_READ_MS_MAX = 10_000;
+const A = integers(6, 5, 1);
+const NDJSON = { 'Content-Type': 'application/x-ndjson' };
 
-let folder: string;
-let keyFile: string;
 let stack: Stack;
-
-const entry = (tenant: string, key: string) => ({
-  tenant,
-  sha256: createHash('sha256').update(key).digest('hex'),
-});
-
+let client: Client;
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'frechet-keys-'));
-  keyFile = join(folder, 'keys.json');
-  await writeFile(keyFile, JSON.stringify([entry('acme', 'first')]));
-  stack = await startStack({ env: { FRECHET_API_KEYS_FILE: keyFile, FRECHET_THREADS: '1' } });
+  stack = await startStack({ env: { FRECHET_THREADS: '1', FRECHET_MEMORY_BYTES: '128MiB' } });
+  client = createClient(stack.url);
 });
-after(async () => {
-  await stack.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+after(() => stack.stop());
 
-const ask = (path: string, key: string, init: RequestInit = {}) =>
-  fetch(stack.url + path, { ...init, headers: { Authorization: `Bearer ${key}`, ...init.headers } });
+interface Batch {
+  readonly id: string;
+  readonly total: number;
+  readonly counts: Readonly<
+    Record<'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'rejected', number>
+  >;
+}
 
-const sendBatch = async (lines: readonly string[]) => {
-  const response = await ask('/v1/batches', 'first', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/x-ndjson' },
-    body: lines.join('\n'),
+interface Line {
+  readonly customId: string | null;
+  readonly line: number;
+  readonly job?: JobDocument;
+  readonly error?: { readonly type: string };
+}
+
+function jobLine(seed: number): string {
+  const direction = inline(integers(5, 3, seed));
+  return JSON.stringify({
+    customId: `seed-${seed}`,
+    operation: 'jvp',
+    operands: { A: inline(A) },
+    direction,
   });
-  const batch = (await response.json()) as BatchDocument;
-  assert.equal(response.status, 202, JSON.stringify(batch));
-  return batch;
-};
+}
 
-async function ended({ links }: BatchDocument): Promise<BatchDocument> {
-  const deadline = Date.now() + END_MS_MAX;
+async function submit(lines: readonly string[]): Promise<Batch> {
+  const response = await client.post('/v1/batches', lines.join('\n'), NDJSON);
+  assert.equal(response.status, 202, await response.clone().text());
+  return (await response.json()) as Batch;
+}
+
+/** Until nothing of the batch is unfinished, over interruptions. */
+async function untilEnded(id: string): Promise<Batch> {
+  const deadline = Date.now() + 120_000;
   for (;;) {
-    const batch = (await (await ask(links.self, 'first')).json()) as BatchDocument;
-    if (batch.finishedAt !== null) return batch;
-    assert.ok(Date.now() < deadline, JSON.stringify(batch.counts));
-    await sleep(100);
+    const batch = await client
+      .get(`/v1/batches/${id}`)
+      .then(async response => (response.ok ? ((await response.json()) as Batch) : undefined))
+      .catch(() => undefined);
+    if (batch !== undefined && batch.counts.queued + batch.counts.running === 0) return batch;
+    assert.ok(Date.now() < deadline, `still ${JSON.stringify(batch?.counts)}`);
+    await sleep(50);
   }
 }
 
-/** (k 2)·(3 4)ᵀ, a 1×1 result that says which line it is of. */
-const line = (k: number) =>
-  JSON.stringify({
-    operation: 'value',
-    customId: `job-${k}`,
-    operands: { A: { data: [[k, 2]] }, W: { data: [[3], [4]] } },
-  });
-
-test('every line gets its own result, bad ones their problem', async () => {
-  const lines = Array.from({ length: 120 }, (_, k) => (k === 50 ? '{"operation":"value"' : line(k)));
-  const batch = await ended(await sendBatch(lines));
-  assert.deepEqual(batch.counts, {
-    queued: 0,
-    running: 0,
-    succeeded: 119,
-    failed: 0,
-    cancelled: 0,
-    rejected: 1,
-  });
-  const text = await (await ask(batch.links.jobs, 'first')).text();
-  const documents = text
+async function readLines(id: string): Promise<Line[]> {
+  const response = await client.get(`/v1/batches/${id}/jobs`);
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get('content-type'), 'application/x-ndjson');
+  const text = await response.text();
+  return text
     .trimEnd()
     .split('\n')
-    .map(one => JSON.parse(one) as LineDocument);
-  assert.equal(documents.length, 120);
-  for (const k of [0, 1, 49, 51, 119]) {
-    const { customId, line: number, job } = documents[k]!;
-    assert.deepEqual([customId, number, job?.state], [`job-${k}`, k + 1, 'succeeded']);
-    const result = await ask(job!.links.result, 'first', { headers: { Accept: 'application/json' } });
-    assert.deepEqual(await result.json(), [[3 * k + 8]]);
+    .map(line => JSON.parse(line) as Line);
+}
+
+test('good lines are computed, bad ones are rejected with their problem, blank ones are skipped', async () => {
+  const bad = ['{"operation":', '{"operation":"curl"}', '{"customId":"lost","operation":"jvp"}'];
+  const lines = [jobLine(1), bad[0] ?? '', '', jobLine(2), bad[1] ?? '', jobLine(3), '  ', bad[2] ?? ''];
+  const submitted = await submit(lines);
+  assert.equal(submitted.total, 6);
+  assert.equal(submitted.counts.rejected, 3);
+  const ended = await untilEnded(submitted.id);
+  const counts = { queued: 0, running: 0, succeeded: 3, failed: 0, cancelled: 0, rejected: 3 };
+  assert.deepEqual(ended.counts, counts);
+  const answered = await readLines(submitted.id);
+  const numbers = answered.map(({ line }) => line);
+  assert.deepEqual(numbers, [1, 2, 4, 5, 6, 8], 'as an editor counts them');
+  const problem = (slug: string) => `urn:frechet:problem:${slug}`;
+  assert.deepEqual(
+    answered.map(({ customId, job, error }) => [customId, error?.type ?? job?.state]),
+    [
+      ['seed-1', 'succeeded'],
+      [null, problem('json-syntax')],
+      ['seed-2', 'succeeded'],
+      [null, problem('schema')],
+      ['seed-3', 'succeeded'],
+      ['lost', problem('schema')],
+    ],
+  );
+  for (const [position, seed] of [
+    [0, 1],
+    [2, 2],
+    [4, 3],
+  ] as const) {
+    await assertResult(client, answered[position]?.job?.id ?? '', product(A, integers(5, 3, seed)));
   }
-  assert.equal(documents[50]?.error?.type, 'urn:frechet:problem:json-syntax');
 });
 
-test('keys change without a restart', async () => {
-  assert.equal((await ask('/v1/jobs', 'second')).status, 401);
-  await writeFile(keyFile, JSON.stringify([entry('zeta', 'second')]));
-  const deadline = Date.now() + KEY_READ_MS_MAX;
-  while ((await ask('/v1/jobs', 'second')).status !== 200) {
-    assert.ok(Date.now() < deadline, 'the file is read again');
-    await sleep(100);
+test('a batch whose gateway is killed right after its answer is computed to the last line', async () => {
+  const seeds = Array.from({ length: 300 }, (_, seed) => seed);
+  const { id, total } = await submit(seeds.map(jobLine));
+  process.kill(stack.gateway.pid, 'SIGKILL');
+  assert.equal(total, seeds.length);
+  const ended = await untilEnded(id);
+  assert.equal(ended.counts.succeeded, seeds.length, JSON.stringify(ended.counts));
+  const lines = await readLines(id);
+  assert.deepEqual(
+    lines.map(line => line.customId),
+    seeds.map(seed => `seed-${seed}`),
+  );
+  for (const seed of [0, 149, 299]) {
+    await assertResult(client, lines[seed]?.job?.id ?? '', product(A, integers(5, 3, seed)));
   }
-  assert.equal((await ask('/v1/jobs', 'first')).status, 401);
-  const { data } = (await (await ask('/v1/jobs', 'second')).json()) as { data: unknown[] };
-  assert.deepEqual(data, [], 'another tenant');
+});
+
+test('a cancelled batch ends: what was not computed never is', async () => {
+  const { id } = await submit(Array.from({ length: 400 }, (_, seed) => jobLine(seed)));
+  const response = await client.post(`/v1/batches/${id}/cancel`, '');
+  assert.equal(response.status, 200);
+  const { counts, total } = await untilEnded(id);
+  assert.equal(counts.succeeded + counts.cancelled, total);
+  assert.ok(counts.cancelled > 0);
+  const after = await untilEnded(id);
+  assert.deepEqual(after.counts, counts, 'final states stay');
 });

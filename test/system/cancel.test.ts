@@ -39,7 +39,7 @@ async function cancel(id: string): Promise<JobDocument> {
 
 /** Until a metric of the worker has the value. */
 async function untilMetric(name: string, labels: Record<string, string>, value: number): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const found = await workerMetric(name, labels);
     if (found === value) return;

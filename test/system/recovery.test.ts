@@ -35,7 +35,7 @@ async function wipeRedis(stack: Stack): Promise<void> {
 }
 
 async function untilReady(url: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   while ((await fetch(`${url}/readyz`).catch(() => undefined))?.status !== 200) {
     assert.ok(Date.now() < deadline, `${url} is not ready`);
     await sleep(25);

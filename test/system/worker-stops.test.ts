@@ -15,7 +15,7 @@ const SLOW = { FRECHET_KERNEL: 'reference', FRECHET_THREADS: '1', FRECHET_MEMORY
 
 /** Until the log says how the worker ended, and it runs again under another pid. */
 async function untilRestarted(stack: Stack, pid: number): Promise<string> {
-  const deadline = Date.now() + 40_000;
+  const deadline = Date.now() + 90_000;
   for (;;) {
     const ended = /worker ended \((.*?)\)/.exec(await stack.readLog())?.[1];
     if (ended !== undefined && stack.workers[0]?.pid !== pid) return ended;
@@ -55,10 +55,10 @@ test('a block that outlasts the drain goes back to the queue at once, and the wo
   process.kill(pid, 'SIGTERM');
   assert.equal(await untilRestarted(stack, pid), 'code 0');
   const seconds = (performance.now() - askedAt) / 1000;
-  assert.ok(seconds < 6, `${seconds} s`);
+  assert.ok(seconds < 20, `${seconds} s`);
   const busy = () =>
     client.metric(stack.workers[0]?.ready.adminUrl ?? '', 'frechet_threads', { state: 'busy' });
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while ((await busy().catch(() => 0)) === 0) {
     assert.ok(Date.now() < deadline, 'nobody took the block');
     await sleep(50);
@@ -85,7 +85,7 @@ test('a client that goes away in its upload leaves nothing, and the next one is 
   upload.write(body.subarray(0, body.length / 2));
   while ((await temporaries()).length === 0) await sleep(10);
   upload.destroy();
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while ((await temporaries()).length > 0) {
     assert.ok(Date.now() < deadline, 'the temporary file is still there');
     await sleep(20);
