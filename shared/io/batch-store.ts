@@ -219,6 +219,14 @@ export class BatchStore {
     return bytes && (JSON.parse(Buffer.from(bytes).toString()) as BatchOutcome);
   }
 
+  async deleteLines(tenant: string, id: string): Promise<void> {
+    await this.#store.delete(`${batchKey(tenant, id)}/lines`);
+  }
+
+  async deleteOutcome(tenant: string, id: string): Promise<void> {
+    await this.#store.deletePrefix(batchKey(tenant, id));
+  }
+
   /** Ids of a tenant's batches, newest first; those of `before` and older, where given. */
   async *ids(tenant: string, before?: string): AsyncGenerator<string> {
     yield* newestFirst(this.#store, `tenants/${tenant}/batches`, before);

@@ -12,6 +12,7 @@ import {
   LEFTOVER_AGE_SECONDS,
 } from '../job/limits.ts';
 import type { ArrayStore } from './array-store.ts';
+import { collectBatches } from './batch-collector.ts';
 import { isJobId, type JobStore } from './job-store.ts';
 import type { OpenJobs } from './open-jobs.ts';
 import type { Store } from './store/store.ts';
@@ -34,6 +35,7 @@ export interface CollectDeps {
 export interface CollectCounts {
   results: number;
   jobs: number;
+  batches: number;
   arrays: number;
   leftovers: number;
   /** Left for the next pass, because something about them failed. */
@@ -45,9 +47,12 @@ export function createCollector(deps: CollectDeps): () => Promise<CollectCounts>
   /** When (ms) a shard of jobs is worth another look, by `<tenant>/<shard>`. */
   const dueMs = new Map<string, number>();
   return async () => {
-    const counts: CollectCounts = { results: 0, jobs: 0, arrays: 0, leftovers: 0, skipped: 0 };
+    const counts: CollectCounts = { results: 0, jobs: 0, batches: 0, arrays: 0, leftovers: 0, skipped: 0 };
     for (const tenant of await deps.jobs.tenants()) {
       await collectJobs(deps, tenant, dueMs, counts);
+      await attempt(deps, counts, { tenant }, async () => {
+        counts.batches += await collectBatches(deps, tenant);
+      });
       await attempt(deps, counts, { tenant }, async () => {
         counts.arrays += await collectArrays(deps, tenant);
       });

@@ -4,7 +4,7 @@
 import { FrechetError } from '../errors.ts';
 import type { BlockReceipt, FinalState, Outcome } from '../job/outcome.ts';
 import type { JobSpec } from '../job/spec.ts';
-import { BatchStore } from './batch-store.ts';
+import { type BatchFooter, BatchStore, lineJobId } from './batch-store.ts';
 import { type Claims, createClaims } from './claims.ts';
 import { mergeNewestFirst, newestFirst, pruneShard, shardOf } from './store/newest-first.ts';
 import { encodeFooter, openSealed, type SealedObject } from './store/sealed.ts';
@@ -161,6 +161,23 @@ export class JobStore {
     await this.#store.deletePrefix(`${key}/blocks`);
     await this.#store.deletePrefix(key);
     await pruneShard(this.#store, `tenants/${tenant}/jobs`, jobId, this.#now());
+  }
+
+  /**
+   * Removes a batch that has ended, and all that its jobs have left. Its claim goes first and its outcome last, as those
+   * of a job; without its lines its jobs are absent.
+   */
+  async deleteBatch(tenant: string, id: string, footer: BatchFooter | undefined): Promise<void> {
+    if (footer?.claim) await this.#claims.remove(tenant, footer.claim);
+    await this.batches.deleteLines(tenant, id);
+    for (const jobId of footer === undefined
+      ? []
+      : await this.startedLines(tenant, id, lineJobId(id, footer.total))) {
+      await this.#store.deletePrefix(jobKey(tenant, jobId));
+      await pruneShard(this.#store, `tenants/${tenant}/jobs`, jobId, this.#now());
+    }
+    await this.batches.deleteOutcome(tenant, id);
+    await pruneShard(this.#store, `tenants/${tenant}/batches`, id, this.#now());
   }
 
   /** A line cannot be cut out of its batch: what says that its job is gone stays for as long as the batch. */

@@ -20,7 +20,7 @@ import { cancelledOutcome, jobSpec } from '../../support/stored-jobs.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { pieces } from './streams.ts';
 
-const NOTHING: CollectCounts = { results: 0, jobs: 0, arrays: 0, leftovers: 0, skipped: 0 };
+const NOTHING: CollectCounts = { results: 0, jobs: 0, batches: 0, arrays: 0, leftovers: 0, skipped: 0 };
 const SECOND = 1000;
 
 async function setUp(context: TestContext) {

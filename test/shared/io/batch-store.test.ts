@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { pino } from 'pino';
+import { ArrayStore } from '../../../shared/io/array-store.ts';
+import { settleBatch } from '../../../shared/io/batch-progress.ts';
+import { type BatchRecord, isRejected, lineJobId } from '../../../shared/io/batch-store.ts';
+import { createClaims } from '../../../shared/io/claims.ts';
+import { createCollector } from '../../../shared/io/collector.ts';
+import { JobStore } from '../../../shared/io/job-store.ts';
+import { createOpenJobs } from '../../../shared/io/open-jobs.ts';
+import { openFileStore } from '../../../shared/io/store/file-store.ts';
+import { EXPIRED_JOB_SECONDS, RESULT_CHUNK_BYTES } from '../../../shared/job/limits.ts';
+import { cancelledOutcome, jobSpec } from '../../support/stored-jobs.ts';
+import { temporaryFolder } from '../../support/temporary.ts';
+
+const ID = '01JE5WVJ2S8QK7A6TDXYZM0000';
+const CREATED = '2026-11-23T12:00:00.000Z';
+
+async function setUp(context: TestContext) {
+  const root = await temporaryFolder(context);
+  const store = await openFileStore(root);
+  const time = { nowMs: Date.parse(CREATED) };
+  const clock = () => time.nowMs;
+  const jobs = new JobStore(store, clock);
+  return { root, store, time, clock, jobs };
+}
+
+type Setting = Awaited<ReturnType<typeof setUp>>;
+
+function record(line: number, expression: string): BatchRecord {
+  const { id: _, tenant: __, createdAt: ___, ...spec } = jobSpec({ nowMs: Date.parse(CREATED) });
+  return { line, customId: `c${line}`, spec: { ...spec, expression }, flops: '4', blocksTotal: 1 };
+}
+
+const rejected = (line: number): BatchRecord => ({
+  line,
+  customId: null,
+  problem: { code: 'json-syntax', detail: 'it is not JSON', context: {} },
+});
+
+async function write({ jobs }: Setting, records: readonly BatchRecord[], arrays: readonly string[] = []) {
+  const writer = await jobs.batches.write();
+  for (const one of records) await writer.add(one, arrays);
+  const count = records.filter(isRejected).length;
+  const about = {
+    id: ID,
+    tenant: 'default',
+    createdAt: CREATED,
+    rejected: count,
+    expiresIn: 3600,
+    claim: 'ab'.repeat(32),
+  };
+  return writer.commit(about);
+}
+
+test('records come back one by one and in order, across the borders of chunks', async context => {
+  const setting = await setUp(context);
+  const long = 'x'.repeat(RESULT_CHUNK_BYTES / 3);
+  const records = Array.from({ length: 10 }, (_, at) =>
+    at === 4 ? rejected(at + 1) : record(at + 1, `${at}${long}`),
+  );
+  assert.equal(await write(setting, records, ['a', 'b']), true);
+  const batch = await setting.jobs.batches.open('default', ID);
+  assert.ok(batch !== undefined);
+  for (const index of [10, 1, 5, 2]) assert.deepEqual(await batch.record(index), records[index - 1]);
+  const all: BatchRecord[] = [];
+  for await (const one of batch.records()) all.push(one);
+  assert.deepEqual(all, records);
+  assert.deepEqual(
+    await batch.rejections(),
+    records.map((_, at) => at === 4),
+  );
+  assert.deepEqual(await batch.arrays(), ['a', 'b']);
+  assert.equal(batch.footer.total, 10);
+  await batch.close();
+});
+
+test('a batch is created once', async context => {
+  const setting = await setUp(context);
+  assert.equal(await write(setting, [record(1, 'A')]), true);
+  assert.equal(await write(setting, [record(1, 'B')]), false);
+  assert.equal((await setting.jobs.readSpec('default', lineJobId(ID, 1)))?.expression, 'A');
+});
+
+test('a line’s job is the tenant’s, with the id of its line', async context => {
+  const setting = await setUp(context);
+  await write(setting, [record(1, 'A'), rejected(2)]);
+  const { jobs } = setting;
+  const spec = await jobs.readSpec('default', lineJobId(ID, 1));
+  assert.deepEqual([spec?.id, spec?.tenant, spec?.createdAt], [lineJobId(ID, 1), 'default', CREATED]);
+  for (const [tenant, id] of [
+    ['other', lineJobId(ID, 1)],
+    ['default', lineJobId(ID, 2)],
+    ['default', lineJobId(ID, 3)],
+    ['default', ID],
+  ] as const) {
+    assert.equal(await jobs.readSpec(tenant, id), undefined);
+  }
+});
+
+test('a batch goes when its last job would have gone, with all that they left, and its key can be used again', async context => {
+  const setting = await setUp(context);
+  const { jobs, store, time, clock, root } = setting;
+  const openJobs = createOpenJobs(store);
+  const log = pino({ enabled: false });
+  const collect = createCollector({
+    store,
+    jobs,
+    arrays: new ArrayStore(store, clock),
+    openJobs,
+    log,
+    clock,
+  });
+  await write(setting, [record(1, 'A'), record(2, 'A')]);
+  const claim = { version: 1, kind: 'batch', id: ID, bodyDigest: '', createdAt: CREATED } as const;
+  await createClaims(store).put('default', 'ab'.repeat(32), claim);
+  for (const index of [1, 2]) {
+    const spec = (await jobs.readSpec('default', lineJobId(ID, index)))!;
+    await jobs.putOutcome('default', spec.id, cancelledOutcome(time.nowMs, spec));
+  }
+  await settleBatch({ jobs, clock }, 'default', ID, ['cancelled', 'cancelled']);
+  await jobs.deleteJob('default', lineJobId(ID, 2));
+  assert.equal(await jobs.finalState('default', lineJobId(ID, 2)), 'cancelled');
+  const lifeMs = (3600 + EXPIRED_JOB_SECONDS) * 1000;
+  time.nowMs += lifeMs - 1;
+  assert.equal((await collect()).batches, 0);
+  assert.ok((await jobs.readSpec('default', lineJobId(ID, 1))) !== undefined);
+  time.nowMs += 1;
+  assert.equal((await collect()).batches, 1);
+  assert.equal(await jobs.batches.footer('default', ID), undefined);
+  const left = await readdir(join(root, 'objects'), { recursive: true, withFileTypes: true });
+  assert.deepEqual(
+    left.filter(entry => entry.isFile()).map(entry => entry.name),
+    [],
+  );
+});
