@@ -122,12 +122,14 @@ test('every panel says what to do, and no two of a dashboard have one title', ()
     for (const panel of panels) {
       assert.ok(panel.description.length >= 60, `${dashboard.title}: ${panel.title}`);
       const width = panel.width ?? 24;
-      assert.ok(width >= 4 && width <= 24, panel.title);
+      assert.ok(width >= 3 && width <= 24, panel.title);
     }
     assert.equal(new Set(panels.map(panel => panel.title)).size, panels.length, dashboard.title);
     for (const { title, panels: inRow } of dashboard.rows) {
       const explicit = inRow.filter(panel => panel.width !== undefined);
       assert.ok(explicit.length === 0 || explicit.length === inRow.length, `${title}: all widths or none`);
+      const total = inRow.reduce((sum, panel) => sum + (panel.width ?? Math.floor(24 / inRow.length)), 0);
+      assert.equal(total % 24, 0, `${dashboard.title}, ${title}: rows are full`);
     }
   }
 });

@@ -16,7 +16,7 @@ export const overview: DashboardSpec = {
           title: 'Alerts firing',
           description: 'Each alert has a section of its name in deploy/README.md; critical ones first.',
           unit: 'short',
-          width: 4,
+          width: 3,
           queries: [
             {
               expr: 'count(ALERTS{alertname=~"Frechet.*", alertstate="firing", namespace=~"$namespace|"}) or vector(0)',
@@ -32,7 +32,7 @@ export const overview: DashboardSpec = {
             'Of the jobs that ended within five minutes, without the cancelled ones. Objective: 99.5 % over 30 days. ' +
             'When it falls: the operation that fails (Jobs and queue), then the `error` of one such job.',
           unit: 'percentunit',
-          width: 4,
+          width: 3,
           queries: [{ expr: 'frechet:jobs_success_ratio{namespace="$namespace"}', legend: 'succeeded' }],
           thresholds: { warning: 0.995, error: 0.95, direction: 'below' },
         },
@@ -43,7 +43,7 @@ export const overview: DashboardSpec = {
             'Answered with 5xx, 503 and 507 included. Objective: below 0.1 % over 30 days. When it rises: the status and ' +
             'route on the Gateway dashboard; 503 means Redis or the limits, 507 the store.',
           unit: 'percentunit',
-          width: 4,
+          width: 3,
           queries: [{ expr: 'frechet:http_error_ratio{namespace="$namespace"}', legend: '5xx' }],
           thresholds: { warning: 0.001, error: 0.01 },
         },
@@ -54,9 +54,29 @@ export const overview: DashboardSpec = {
             'From acceptance to the first block. Objective: below five minutes. When it is long: more workers, or one ' +
             'tenant that floods.',
           unit: 's',
-          width: 4,
+          width: 3,
           queries: [{ expr: 'frechet:job_queue_seconds:p95{namespace="$namespace"}', legend: 'p95' }],
           thresholds: { warning: 60, error: 300 },
+        },
+        {
+          kind: 'stat',
+          title: 'Reading a job, 99 %',
+          description:
+            'What the gateway itself takes to answer. Objective: half a second. When it is long: latency of the volume, then ' +
+            'the main thread lag on the Gateway dashboard.',
+          unit: 's',
+          width: 3,
+          queries: [{ expr: 'frechet:http_read_seconds:p99{namespace="$namespace"}', legend: 'p99' }],
+          thresholds: { warning: 0.25, error: 0.5 },
+        },
+        {
+          kind: 'stat',
+          title: 'Threads busy',
+          description:
+            'All workers together. Near 100 % for hours: more workers, or a backlog nobody waits for. Low with a backlog: see Workers.',
+          unit: 'percentunit',
+          width: 3,
+          queries: [{ expr: 'frechet:threads_utilisation{namespace="$namespace"}', legend: 'busy' }],
         },
         {
           kind: 'stat',
@@ -64,7 +84,7 @@ export const overview: DashboardSpec = {
           description:
             'Worker processes Prometheus reaches. Fewer than wanted: `kubectl describe pod` of those missing.',
           unit: 'short',
-          width: 4,
+          width: 3,
           queries: [
             { expr: 'sum(up{job="frechet-worker", namespace="$namespace"}) or vector(0)', legend: 'workers' },
           ],
@@ -75,7 +95,7 @@ export const overview: DashboardSpec = {
           title: 'Gateways answering',
           description: 'Gateway processes Prometheus reaches. At one, a restart is an outage.',
           unit: 'short',
-          width: 4,
+          width: 3,
           queries: [
             {
               expr: 'sum(up{job="frechet-gateway", namespace="$namespace"}) or vector(0)',
