@@ -55,7 +55,7 @@ test('a block that outlasts the drain goes back to the queue at once, and the wo
   process.kill(pid, 'SIGTERM');
   assert.equal(await untilRestarted(stack, pid), 'code 0');
   const seconds = (performance.now() - askedAt) / 1000;
-  assert.ok(seconds < 20, `${seconds} s`);
+  assert.ok(seconds < 60, `${seconds} s`);
   const busy = () =>
     client.metric(stack.workers[0]?.ready.adminUrl ?? '', 'frechet_threads', { state: 'busy' });
   const deadline = Date.now() + 60_000;
