@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { createClient, type JobEvent } from '../../../api/client/index.ts';
 import { sendJson, sendProblem, startStandIn } from './stand-in.ts';
 
-const watch = { pollMs: 5, pollMsMax: 20, firstEventMsMax: 100, silenceMsMax: 100 };
+const watch = { pollMs: 5, pollMsMax: 20, firstEventMsMax: 5_000, silenceMsMax: 1_000 };
 const retry = { delayMs: 1, retries: 1 };
 
 function job(state: string, blocksDone: number) {
@@ -55,7 +55,9 @@ test('a proxy that holds the stream back is gone around by asking', async contex
     polls += 1;
     sendJson(response, polls > 2 ? job('succeeded', 2) : job('running', polls - 1));
   });
-  const told = await summarize(createClient({ url, retry, watch }).jobs.watch('01JE'));
+  const told = await summarize(
+    createClient({ url, retry, watch: { ...watch, firstEventMsMax: 100 } }).jobs.watch('01JE'),
+  );
   assert.deepEqual(told, ['running', 'done 0', 'block 0', 'done 1', 'block 1', 'done 2', 'succeeded']);
 });
 
@@ -63,8 +65,8 @@ test('a stream that falls silent begins again; heartbeats keep one alive', async
   const { url, asked } = await startStandIn(context, async (_request, response, count) => {
     tell(response, ['state', job('running', 0)]);
     if (count === 0) return; // the connection stays open, and nothing comes
-    for (let beat = 0; beat < 8; beat += 1) {
-      await new Promise(resolve => setTimeout(resolve, 40));
+    for (let beat = 0; beat < 12; beat += 1) {
+      await new Promise(resolve => setTimeout(resolve, 125));
       response.write(': still here\n\n');
     }
     tell(response, ['state', job('cancelled', 0)]);
