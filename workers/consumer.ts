@@ -12,7 +12,7 @@ import { type ActiveBlocks, flopsDone } from './active-blocks.ts';
 import { Cancelled, type Execution } from './execute/executor.ts';
 import { type FinishDeps, failJob, finalProblem, finishJob, readReceipt } from './finish-job.ts';
 import type { KnownJob, KnownJobs } from './known-jobs.ts';
-import { type BlockDeps, runBlock } from './run-block.ts';
+import { type BlockDeps, type BlockWork, runBlock } from './run-block.ts';
 import { isBug, runGuarded, type SuspectDeps } from './suspects.ts';
 import { startVigil } from './vigil.ts';
 
@@ -34,7 +34,9 @@ export interface Consumer {
 /** Blocks at a time: while one computes, another loads and a third is stored. Memory is what really limits them. */
 const BLOCKS_AT_ONCE = 4;
 /** A lock is renewed at half of this; a worker that cannot do that for so long is taken for dead. */
-const LOCK_MS = 30_000;
+const LOCK_MS = 15_000;
+/** How often within that time one of the workers looks for lost locks: a death is noticed within about two locks. */
+const LOOKS_PER_LOCK = 3;
 /** BullMQ's own count must not end anything: only an outcome in the store does. */
 const STALLS_MAX = 1_000;
 /** After a fault of Redis, ask for work again. */
@@ -44,6 +46,8 @@ const TELL_MS = 500;
 /** Once nothing is running, BullMQ may take this long to say goodbye to Redis. */
 const CLOSE_MS_MAX = 2_000;
 const IDLE_POLL_MS = 20;
+
+type Compute = (work: BlockWork) => Promise<void>;
 
 export interface ConsumerTimes {
   /** A lock that has not been renewed for so long is taken for lost, with the worker that held it. */
@@ -64,7 +68,7 @@ export function startConsumer(
     prefix: REDIS_PREFIX,
     concurrency: BLOCKS_AT_ONCE,
     lockDuration: lockMs,
-    stalledInterval: lockMs,
+    stalledInterval: lockMs / LOOKS_PER_LOCK,
     maxStalledCount: STALLS_MAX,
     runRetryDelay: RETRY_MS,
     ...queueTelemetry(),
@@ -123,11 +127,18 @@ export function startConsumer(
   }
 }
 
-/** @param isSuspect whether a worker may have died over this very reference */
-async function processReference(
+/**
+ * Does what a reference asks for, as far as the store says that it is still to be done.
+ *
+ * @param isSuspect whether a worker may have died over this very reference
+ * @param compute runs and stores a block
+ * @throws what may be mended by trying again
+ */
+export async function processReference(
   deps: ConsumerDeps,
   { tenant, jobId, block }: WorkReference,
   isSuspect: boolean,
+  compute: Compute = work => runBlock(deps, work),
 ): Promise<void> {
   const job = await deps.known.get(tenant, jobId);
   // Deleted or ended meanwhile: nothing is owed to anybody.
@@ -141,7 +152,7 @@ async function processReference(
   if (block === null) return finishOrWait(deps, job);
   const startedAt = new Date(deps.clock()).toISOString();
   try {
-    await computeBlock(deps, job, block, isSuspect);
+    await computeBlock(deps, job, block, isSuspect, compute);
   } catch (error) {
     return endUnlessRetried(deps, job, error, startedAt);
   }
@@ -160,6 +171,7 @@ async function computeBlock(
   { spec, plan }: KnownJob,
   block: number,
   isSuspect: boolean,
+  compute: Compute,
 ): Promise<void> {
   if ((await readReceipt(deps.jobs, spec, block)) !== undefined) {
     deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'present' });
@@ -174,7 +186,7 @@ async function computeBlock(
       active.execution = execution;
     };
     await runGuarded(deps, address, { isSuspect, signal }, () =>
-      runBlock(deps, { spec, plan, index: block, signal, onExecution }),
+      compute({ spec, plan, index: block, signal, onExecution }),
     );
     await hint(deps, async () => {
       await deps.live.noteBlockDone(spec.id, block, plan.blockFlops(block));
