@@ -6,6 +6,7 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { type RateLimitInfo, rateLimit } from 'express-rate-limit';
 import { RedisStore } from 'rate-limit-redis';
 import { FrechetError } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/io/logger.ts';
 import type { RedisCall } from '../../shared/io/redis.ts';
 import { REDIS_PREFIX } from '../../shared/io/redis.ts';
 import type { Tenants } from './tenants.ts';
@@ -13,7 +14,7 @@ import type { Tenants } from './tenants.ts';
 const WINDOW_MS = 60_000;
 
 /** To be passed after `authenticate`. A request without a tenant is of an open path, and is not counted. */
-export function limitRequests(tenants: Tenants, redisCall: RedisCall): RequestHandler {
+export function limitRequests(tenants: Tenants, redisCall: RedisCall, log: Logger): RequestHandler {
   const limitOf = (tenant: string | undefined) =>
     tenant === undefined ? undefined : tenants.limitsOf(tenant).requestsPerMinute;
   return rateLimit({
@@ -26,6 +27,10 @@ export function limitRequests(tenants: Tenants, redisCall: RedisCall): RequestHa
     skip: request => limitOf(request.tenant) === undefined,
     limit: request => limitOf(request.tenant) ?? Number.MAX_SAFE_INTEGER,
     passOnStoreError: true,
+    logger: {
+      warn: error => log.warn({ err: error }, 'counting requests'),
+      error: error => log.warn({ err: error }, 'requests are not counted'),
+    },
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     handler: refuse,

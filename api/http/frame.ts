@@ -29,7 +29,7 @@ export function createFrame(
   app.use(commonHeaders(draining));
   app.use(refuseMalformed);
   app.use(authenticate(tenants, new Set(routes.filter(route => route.isOpen).map(route => route.path))));
-  app.use(limitRequests(tenants, redisCall));
+  app.use(limitRequests(tenants, redisCall, log));
   mountRoutes(app, routes);
   app.use(() => {
     throw new FrechetError('not-found', 'there is no such path');

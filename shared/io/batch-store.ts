@@ -67,7 +67,9 @@ export function batchId(ulid: string): string {
 }
 
 /** The batch that a job of this id would be of. */
-export const batchIdOf: (jobId: string) => string = batchId;
+export function batchIdOf(jobId: string): string {
+  return batchId(jobId);
+}
 
 /** @param index of the record, from 1 */
 export function lineJobId(id: string, index: number): string {
