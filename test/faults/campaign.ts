@@ -13,7 +13,7 @@ import { libraryDirectories } from '../workers/kernels/sources.ts';
 import { type Machine, prepare } from '../workers/machine.ts';
 import { type Block, drawBlock } from './blocks.ts';
 import { DAMAGES, type Damage, recompute } from './damage.ts';
-import { elementsOf, judge, rowBounds, type Verdict, writeElements } from './judge.ts';
+import { elementsOf, holdsSpecials, judge, rowBounds, type Verdict, writeElements } from './judge.ts';
 
 const ROOM_BYTES = 2 ** 17;
 const THREADS = 2;
@@ -92,7 +92,13 @@ export function startCampaign(): Campaign {
       DAMAGES[damage]({ task, data, kernel, random: seededRandom(damageSeed) });
       const damaged = elementsOf(task, data);
       recompute({ task, data, kernel });
-      verdict = judge(elementsOf(task, data), damaged, rowBounds(task, data), task.c.cols);
+      verdict = judge(
+        elementsOf(task, data),
+        damaged,
+        rowBounds(task, data),
+        task.c.cols,
+        holdsSpecials(task, data),
+      );
       writeElements(task, data, damaged);
     });
     return { block, found, verdict: verdict as Verdict }; // the closure has assigned it

@@ -24,8 +24,11 @@ test('no flipped bit escapes beyond its bound, and no clean block is turned away
 test('one wrong element beyond the bound must be found, several may cancel, small ones are rounding', () => {
   const right = [1, 2, 3, 4];
   const bounds = Float64Array.of(0.1, 0.1);
-  assert.equal(judge(right, [1, 2, 3, 4.15], bounds, 2), 'within the bound');
-  assert.equal(judge(right, [1, 2, 3, 4.25], bounds, 2), 'found for certain');
-  assert.equal(judge(right, [1, 2, 3.25, 4.25], bounds, 2), 'found by chance');
-  assert.equal(judge(right, [1, Number.NaN, 3, 4], bounds, 2), 'found for certain');
+  assert.equal(judge(right, [1, 2, 3, 4.15], bounds, 2, false), 'within the bound');
+  assert.equal(judge(right, [1, 2, 3, 4.25], bounds, 2, false), 'found for certain');
+  assert.equal(judge(right, [1, 2, 3.25, 4.25], bounds, 2, false), 'found by chance');
+  assert.equal(judge(right, [1, Number.NaN, 3, 4], bounds, 2, false), 'found for certain');
+  const unbounded = Float64Array.of(Number.NaN, 0.1);
+  assert.equal(judge([Number.NaN, 2, 3, 4], [5, 2, 3, 4], unbounded, 2, true), 'found for certain');
+  assert.equal(judge([Number.NaN, 2, 3, 4], [Number.NaN, 2, 3, 4], unbounded, 2, true), 'within the bound');
 });

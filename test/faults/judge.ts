@@ -52,28 +52,50 @@ export function writeElements({ c }: CombineTask, data: FloatArray, values: read
   });
 }
 
-/** `right` is a correct result: what is in it may be off by a row's bound as well, hence the factor of two. */
+/** Whether an operand of a product holds NaN or an infinity. */
+export function holdsSpecials({ terms }: CombineTask, data: FloatArray): boolean {
+  return terms
+    .filter(term => term.kind === 'product')
+    .flatMap(({ a, b }) => [a, b])
+    .some(
+      view =>
+        !Array.from({ length: view.rows }, (_, i) => rowMagnitude(data, view, i)).every(Number.isFinite),
+    );
+}
+
+/**
+ * `right` is a correct result: what is in it may be off by a row's bound as well, hence the factor of two. A row that
+ * overflows has no bound; where operands hold `specials`, NaN and infinities must be where they belong.
+ */
 export function judge(
   right: readonly number[],
   damaged: readonly number[],
   bounds: Float64Array,
   cols: number,
+  specials: boolean,
 ): Verdict {
   let verdict: Verdict = 'within the bound';
   for (const [i, bound] of bounds.entries()) {
-    // A row whose operands are not finite, or that overflows, has no bound.
-    const overflows = !right.slice(i * cols, (i + 1) * cols).every(Number.isFinite);
-    if (overflows || !Number.isFinite(bound)) continue;
-    const errors = damaged
-      .slice(i * cols, (i + 1) * cols)
-      .map((value, j) => Math.abs(value - right[i * cols + j]!))
-      .filter(error => error !== 0);
+    const [wanted, got] = [right, damaged].map(all => all.slice(i * cols, (i + 1) * cols)) as [
+      number[],
+      number[],
+    ];
+    if (!Number.isFinite(bound) || !wanted.every(Number.isFinite)) {
+      const isMisplaced = wanted.some((value, j) => !isSameKind(value, got[j]!));
+      if (specials && isMisplaced) return 'found for certain';
+      continue;
+    }
+    const errors = got.map((value, j) => Math.abs(value - wanted[j]!)).filter(error => error !== 0);
     // NaN is not equal to 0, and is beyond every bound.
     if (!(Math.hypot(...errors) > 2 * bound) && errors.every(Number.isFinite)) continue;
     if (errors.length === 1 || !errors.every(Number.isFinite)) return 'found for certain';
     verdict = 'found by chance';
   }
   return verdict;
+}
+
+function isSameKind(a: number, b: number): boolean {
+  return Number.isFinite(a) ? Number.isFinite(b) : Object.is(a, b);
 }
 
 function rowMagnitude(data: FloatArray, view: View, i: number): number {

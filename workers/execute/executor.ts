@@ -161,7 +161,8 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
     const tiles = rowTiles(b, members, threads.count);
     const task: ImageTask = { kind: 'image', dtype: plan.dtype, members, b: bind.view(b), x, y, z, ...tiles };
     await runTask(task, tileCount({ members, rows: b.rows, cols: 1 }, tiles));
-    return { alpha, a: bind.view(a), y, z, memberStride: isShared ? 0 : factor.rows };
+    const images = { y, z, memberStride: isShared ? 0 : factor.rows };
+    return { alpha, a: bind.view(a), b: bind.view(factor), ...images };
   }
 
   async function run(): Promise<ExecutionReport> {

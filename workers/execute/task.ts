@@ -113,6 +113,7 @@ export interface ImageTask extends TileSize {
 export interface ImagedTerm {
   readonly alpha: number;
   readonly a: StackView;
+  readonly b: StackView;
   readonly y: number;
   readonly z: number;
   /** Elements from one member's images to the next one's; 0 where B is shared. */

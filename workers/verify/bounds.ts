@@ -49,3 +49,12 @@ export function underflowBound({ dtype, innerLength, terms, cols, alpha }: StepS
   const multiplications = (innerLength + 2) * Math.max(1, terms) * Math.max(1, cols);
   return DTYPES[dtype].smallest * multiplications * Math.max(1, alpha);
 }
+
+/**
+ * Whether a residual that is not within its bound is an error. It is not where the bound says nothing, nor where the
+ * row overflowed in `dtype` and was entitled to.
+ */
+export function mustBeJudged(residual: number, bound: number, reach: number, dtype: Dtype): boolean {
+  if (!Number.isFinite(bound)) return false;
+  return Number.isFinite(residual) || reach < LARGEST[dtype];
+}

@@ -1,7 +1,6 @@
 // Freivalds' test (1977) of C = Σ αAB + Σ cX: with a random ±1 vector x, C·x must equal Σ αA(Bx) + Σ cXx up to
 // rounding. A wrong row escapes a round with probability at most 1/2, one with a single wrong element never; it costs
-// about 1/n of the product. Rows whose bound is not finite (NaN, infinity or overflow in the operands) cannot be
-// judged and are passed over.
+// about 1/n of the product. Rows whose bound is not finite are looked at by unbounded.ts.
 
 import { DTYPES, type Dtype, type FloatArray } from '../../shared/math/dtype.ts';
 import { sliceView, type View } from '../../shared/math/view.ts';
@@ -16,7 +15,8 @@ import {
 import type { Tile } from '../execute/tile.ts';
 import type { Vectors } from '../kernels/vectors.ts';
 import { ROWS_PER_TILE_MAX } from '../plan/tiles.ts';
-import { LARGEST } from './bounds.ts';
+import { mustBeJudged } from './bounds.ts';
+import { createUnboundedRows } from './unbounded.ts';
 
 const FLOAT64_BYTES = DTYPES.float64.bytes;
 /** Each matrix is read twice, as it is and as |A|: so many of its bytes at a time, that the second time finds a cache. */
@@ -33,6 +33,7 @@ export type Verifier = ReturnType<typeof createVerifier>;
  */
 export function createVerifier(elements: Record<Dtype, FloatArray>, vectors: Vectors, scratch: number) {
   const scratchAt = scratch / FLOAT64_BYTES;
+  const isRowWrong = createUnboundedRows(elements);
   const product = elements.float64.subarray(scratchAt, scratchAt + ROWS_PER_TILE_MAX);
   const row = {
     expected: new Float64Array(ROWS_PER_TILE_MAX),
@@ -81,7 +82,9 @@ export function createVerifier(elements: Record<Dtype, FloatArray>, vectors: Vec
       const residual = Math.abs(computed[i]! - row.expected[i]!);
       const magnitude = row.magnitude[i]!;
       const bound = relativeBound * magnitude + absoluteBound;
-      if (residual <= bound) {
+      if (!Number.isFinite(bound)) {
+        if (isRowWrong(task, member, start + i)) found = { ...found, failures: found.failures + 1 };
+      } else if (residual <= bound) {
         const maxError = residual > absoluteBound ? residual / magnitude : 0;
         if (maxError > found.maxError) found = { ...found, maxError };
       } else if (mustBeJudged(residual, bound, row.reach[i]!, dtype)) {
@@ -126,13 +129,4 @@ function* strips({ cols }: View, dtype: Dtype, { memberStart, memberStop, rowSta
 
 function addTimes(sums: Float64Array, factor: number, terms: Float64Array, count: number): void {
   for (let i = 0; i < count; i++) sums[i]! += factor * terms[i]!;
-}
-
-/**
- * Whether a residual that is not within its bound is an error. It is not where the bound says nothing, nor where the
- * row overflowed in `dtype` and was entitled to.
- */
-function mustBeJudged(residual: number, bound: number, reach: number, dtype: Dtype): boolean {
-  if (!Number.isFinite(bound)) return false;
-  return Number.isFinite(residual) || reach < LARGEST[dtype];
 }

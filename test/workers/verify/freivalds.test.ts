@@ -250,6 +250,53 @@ for (const kernel of ['wasm', 'reference'] as const) {
           assert.equal(await verdict(machine, PRODUCT, dtype, inputs, fault), 'failed');
         }
       });
+
+      test(`${dtype}: elements that meet NaN or an infinity must be what IEEE 754 says`, async () => {
+        const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
+        // [what A(20, 7) is, what B(9, 33) is, what X(40, 2) is]: rows 20 and 40 and column 33 are not finite.
+        for (const [inA, inB, inX] of [
+          [nan, nan, nan],
+          [inf, -inf, inf],
+          [-inf, inf, nan],
+          [1, inf, 1],
+          [inf, 1, 1],
+          [1, 1, -inf],
+        ] as const) {
+          const root = build.add(build.scale(build.constant(-3), PRODUCT), X);
+          const random = seededRandom(14);
+          const inputs = inputsOfSize(root, (name, i, j) => {
+            if (name === 'A' && i === 20 && j === 7) return inA;
+            if (name === 'B' && i === 9 && j === 33) return inB;
+            if (name === 'X' && i === 40 && j === 2) return inX;
+            return random();
+          });
+          const label = `${inA}, ${inB}, ${inX}`;
+          assert.equal(await verdict(machine, root, dtype, inputs), 'clean', label);
+          for (const [i, j] of [
+            [20, 50],
+            [20, 33],
+            [5, 33],
+            [5, 6],
+            [40, 2],
+            [40, 3],
+          ] as const) {
+            const fault: Fault = ({ offset, rowStride, colStride }, data) => {
+              const at = offset + i * rowStride + j * colStride;
+              data[at] = Number.isFinite(data[at]) ? data[at]! + 1 : 0;
+            };
+            assert.equal(
+              await verdict(machine, root, dtype, inputs, fault),
+              'failed',
+              `${label}: ${i}, ${j}`,
+            );
+            const lost: Fault = ({ offset, rowStride, colStride }, data) => {
+              const at = offset + i * rowStride + j * colStride;
+              data[at] = Number.isNaN(data[at]) ? inf : nan;
+            };
+            assert.equal(await verdict(machine, root, dtype, inputs, lost), 'failed', `${label}: ${i}, ${j}`);
+          }
+        }
+      });
     }
   });
 }
