@@ -1,9 +1,11 @@
 // What a block needs in memory beside its matrices: operands arrive in their own dtype and are rounded in place, so
-// wider ones need their own width, and verification keeps vectors beside every product. An upper bound, from shapes.
+// wider ones need their own width; verification keeps vectors beside every product; a result that is a view is copied.
+// An upper bound, from shapes.
 
 import { dependsOnStack } from '../math/cost.ts';
 import { DTYPES, type Dtype } from '../math/dtype.ts';
 import { type Node, topologicalOrder } from '../math/graph.ts';
+import { PRIMITIVES } from '../math/primitives/index.ts';
 import { elementCount } from '../math/shape.ts';
 import type { DerivationInput } from './derivation.ts';
 
@@ -21,6 +23,8 @@ export function bytesBesideMatrices(
   let bytes = 0n;
   for (const node of topologicalOrder(outputs))
     if (node.primitive === 'matmul') bytes += times(node) * proofBytes(node.inputs[1]);
+  for (const copied of copiesOf(outputs))
+    bytes += times(copied) * elementCount(copied.shape) * BigInt(DTYPES[dtype].bytes);
   for (const [read, input] of readsOf(outputs))
     bytes += times(read) * elementCount(read.shape) * wideningBytes(inputs, input, dtype);
   return bytes;
@@ -29,6 +33,18 @@ export function bytesBesideMatrices(
 /** Signs and ones for the columns of B, its product with them, and its magnitude. */
 function proofBytes({ shape }: Node): bigint {
   return 2n * VECTOR_BYTES * BigInt(shape.cols + shape.rows);
+}
+
+/** Views that become matrices: a result lies by itself, and vec(X) where X lies the other way is X anew. */
+function copiesOf(outputs: readonly Node[]): Node[] {
+  return [...outputs.filter(isView), ...topologicalOrder(outputs).filter(node => node.primitive === 'vec')];
+}
+
+/** A slice of structure is written, any other is looked at. */
+function isView(node: Node): boolean {
+  if (node.primitive !== 'slice') return node.primitive === 'input' || PRIMITIVES[node.primitive].isView;
+  const [{ primitive }] = node.inputs;
+  return primitive !== 'kron' && primitive !== 'identity';
 }
 
 /** What is read, and of which input: slices, or the whole where anything else uses it. */
