@@ -25,8 +25,6 @@ const STRIP_BYTES = 192 * 1024;
 /** Bytes of scratch that a verifier owns, 8-byte aligned. */
 export const VERIFIER_SCRATCH_BYTES = ROWS_PER_TILE_MAX * FLOAT64_BYTES;
 
-export type Verifier = ReturnType<typeof createVerifier>;
-
 /**
  * The two halves of the test, for one thread: `elements` are the whole memory, `vectors` work over the same,
  * `scratch` is the byte offset of VERIFIER_SCRATCH_BYTES of it.
