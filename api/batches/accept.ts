@@ -23,6 +23,7 @@ import type { GatewayDeps } from '../deps.ts';
 import { type AdmitDeps, admit, withdraw } from '../jobs/admit.ts';
 import { currentBlockLimits } from '../jobs/block-limits.ts';
 import { claimKey, lookUpKey } from '../jobs/idempotency.ts';
+import { mayLoseMarker } from '../jobs/next-id.ts';
 import { prepareJob } from '../jobs/prepare.ts';
 
 type AcceptDeps = AdmitDeps &
@@ -182,6 +183,7 @@ async function store(
     // The marker first, as for a job.
     await deps.openJobs.addBatch(tenant, id);
     isNew = await writer.commit(about);
+    if (mayLoseMarker(id, deps.clock())) await deps.openJobs.addBatch(tenant, id);
   } catch (error) {
     await withdraw(deps, work);
     throw error;

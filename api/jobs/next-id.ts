@@ -1,7 +1,19 @@
-// Ids of jobs and batches. Those of one process ascend even within a millisecond, so that newest first is the order of
+// Ids of jobs, and what their age means. Those of one process ascend even within a millisecond, so that newest first is the order of
 // submission.
 
-import { monotonicFactory } from 'ulid';
+import { decodeTime, monotonicFactory } from 'ulid';
 
 /** @param nowMs milliseconds since the epoch */
 export const nextId: (nowMs: number) => string = monotonicFactory();
+
+/** Half of what the reconciler waits before it takes a marker without a spec for a leftover. */
+const MARKER_SECONDS_SAFE = 30;
+
+/**
+ * Whether a reconciler may just have removed the marker that was set before the spec, as it does with old ones: of a
+ * claim that was left behind, or where we were held up. Set again after the spec it stays, since whoever removes one
+ * looks for the spec once more.
+ */
+export function mayLoseMarker(id: string, nowMs: number): boolean {
+  return nowMs - decodeTime(id) > MARKER_SECONDS_SAFE * 1000;
+}

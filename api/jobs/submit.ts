@@ -11,7 +11,7 @@ import { type AdmitDeps, admit, type Work, withdraw } from './admit.ts';
 import { currentBlockLimits } from './block-limits.ts';
 import { claimKey, type IdempotentRequest, lookUpKey } from './idempotency.ts';
 import { findJob, type KnownJob } from './known-job.ts';
-import { nextId } from './next-id.ts';
+import { mayLoseMarker, nextId } from './next-id.ts';
 import { type PreparedJob, prepareJob, type Submission } from './prepare.ts';
 
 type SubmitDeps = AdmitDeps &
@@ -100,13 +100,15 @@ async function storeArrays(
 
 /** False where there is a job of this id, as only a claim can have given it twice. */
 async function storeSpec(
-  { openJobs, jobs }: SubmitDeps,
+  { openJobs, jobs, clock }: SubmitDeps,
   { spec }: PreparedJob,
   key: string | undefined,
 ): Promise<boolean> {
   // The marker first: a spec without one would be a job that nobody ever looks after.
   await openJobs.add(spec.tenant, spec.id);
-  return jobs.createSpec(spec, key === undefined ? undefined : claimName(key));
+  const isStored = await jobs.createSpec(spec, key === undefined ? undefined : claimName(key));
+  if (mayLoseMarker(spec.id, clock())) await openJobs.add(spec.tenant, spec.id);
+  return isStored;
 }
 
 /** After a failed write the spec may be there all the same: then its place is rightly taken. */

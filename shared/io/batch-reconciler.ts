@@ -82,7 +82,10 @@ export async function reconcileBatch(
   const ageSeconds = (deps.clock() - decodeTime(id)) / 1000;
   const states = await progress.look(tenant, id);
   if (states === undefined) {
-    if (ageSeconds > ages.orphanSeconds) await close(deps, tenant, id, counts);
+    if (ageSeconds <= ages.orphanSeconds) return 0;
+    await close(deps, tenant, id, counts);
+    // As with jobs: the batch may have come just now.
+    if ((await deps.jobs.batches.footer(tenant, id)) !== undefined) await deps.openJobs.addBatch(tenant, id);
     return 0;
   }
   if ((await settleBatch(deps, tenant, id, states)) !== undefined) await close(deps, tenant, id, counts);

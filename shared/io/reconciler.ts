@@ -96,7 +96,10 @@ async function reconcileJob(deps: ReconcileDeps, open: OpenJob, counts: Reconcil
   const ageSeconds = (deps.clock() - decodeTime(jobId)) / 1000;
   const spec = await deps.jobs.readSpec(tenant, jobId);
   if (spec !== undefined && ageSeconds >= ENQUEUE_AGE_SECONDS_MIN) await enqueueMissing(deps, spec, counts);
-  if (spec === undefined && ageSeconds > ORPHAN_AGE_SECONDS) await close(deps, open, counts);
+  if (spec !== undefined || ageSeconds <= ORPHAN_AGE_SECONDS) return;
+  await close(deps, open, counts);
+  // Whoever stored the spec meanwhile has set the marker again, or we do.
+  if ((await deps.jobs.readSpec(tenant, jobId)) !== undefined) await deps.openJobs.add(tenant, jobId);
 }
 
 async function close(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { submitJob } from '../../../api/jobs/submit.ts';
 import { claimName } from '../../../shared/io/claims.ts';
+import { reconcile } from '../../../shared/io/reconciler.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
 import { endJob, jobIn, postJson, specOf, startGateway, type TestGateway } from '../gateway.ts';
 import { assertProblem } from '../problem-assertions.ts';
@@ -159,4 +160,28 @@ for (const [what, key] of [
 
 test('the longest key works', async () => {
   assert.equal((await submit('x'.repeat(255))).status, 202);
+});
+
+test('a job of an old claim keeps its marker, though a reconciler takes it for a leftover meanwhile', async () => {
+  const { deps, time } = gateway;
+  const crashing = Object.assign(Object.create(deps.jobs), {
+    createSpec: () => Promise.reject(new Error('the process died here')),
+  });
+  const submit = (jobs: typeof deps.jobs) =>
+    submitJob({ ...deps, jobs }, 'default', submission('e'.repeat(64)), 'marker');
+  await assert.rejects(submit(crashing), /died/);
+  time.offsetMs += 120_000;
+  // The reconciler looks after the marker was set and before the spec is.
+  const createSpec = async (...args: Parameters<typeof deps.jobs.createSpec>) => {
+    await reconcile(deps);
+    return deps.jobs.createSpec(...args);
+  };
+  const interrupted = new Proxy(deps.jobs, {
+    get(jobs, name) {
+      const member: unknown = name === 'createSpec' ? createSpec : Reflect.get(jobs, name);
+      return typeof member === 'function' ? member.bind(jobs) : member;
+    },
+  });
+  const { spec } = await submit(interrupted);
+  assert.ok((await deps.openJobs.single('default')).includes(spec.id));
 });
