@@ -10,6 +10,9 @@ import { keepRedis } from './keep-redis.ts';
 import { REPOSITORY_ROOT } from './root.ts';
 import { type ReadyMessage, type Role, superviseRole } from './supervise.ts';
 
+/** Threads in which Node waits for the disk: fsyncs that wait together are one commit of the file system's journal. */
+const IO_THREADS = 16;
+
 /** What a role may need beyond its drain time to close its connections. */
 const STOP_MARGIN_SECONDS = 5;
 
@@ -64,6 +67,7 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
       await Promise.all(roles.map(role => role.stop()));
     });
     const env = {
+      UV_THREADPOOL_SIZE: String(IO_THREADS),
       ...options.env,
       ...(await libraryEnvironment(options, settings)),
       FRECHET_REDIS_URL: redis.url,
