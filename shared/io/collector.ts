@@ -1,6 +1,7 @@
 // What nobody may ask for any more leaves the store: results after their time, then the jobs themselves, arrays that
 // no unfinished job needs, and what crashes and interrupted deletions left. Every step looks before it removes and may
-// be repeated, so any number of processes may collect at once. Unfinished jobs are never touched: they end first.
+// be repeated, so any number of processes may collect at once. Unfinished jobs are never touched: they end first, and
+// one that lost its open marker gets it back here, since nobody else looks at all jobs.
 
 import type { Logger } from 'pino';
 import { decodeTime } from 'ulid';
@@ -31,8 +32,13 @@ export interface CollectDeps {
   readonly clock: () => number;
 }
 
+/** A younger job may be just being accepted. */
+const UNMARKED_SECONDS = 60;
+
 /** How many of each a pass removed. */
 export interface CollectCounts {
+  /** Unfinished jobs that had lost their marker, so that no reconciler looked after them. */
+  reopened: number;
   results: number;
   jobs: number;
   batches: number;
@@ -47,7 +53,15 @@ export function createCollector(deps: CollectDeps): () => Promise<CollectCounts>
   /** When (ms) a shard of jobs is worth another look, by `<tenant>/<shard>`. */
   const dueMs = new Map<string, number>();
   return async () => {
-    const counts: CollectCounts = { results: 0, jobs: 0, batches: 0, arrays: 0, leftovers: 0, skipped: 0 };
+    const counts: CollectCounts = {
+      reopened: 0,
+      results: 0,
+      jobs: 0,
+      batches: 0,
+      arrays: 0,
+      leftovers: 0,
+      skipped: 0,
+    };
     for (const tenant of await deps.jobs.tenants()) {
       await collectJobs(deps, tenant, dueMs, counts);
       await attempt(deps, counts, { tenant }, async () => {
@@ -94,11 +108,12 @@ function forgetGone(dueMs: Map<string, number>, tenant: string, shards: readonly
 
 /** Does what is due for one job. @returns when (ms) the next thing is */
 async function collectJob(
-  { jobs, clock }: CollectDeps,
+  deps: CollectDeps,
   tenant: string,
   jobId: string,
   counts: CollectCounts,
 ): Promise<number> {
+  const { jobs, clock } = deps;
   const nowMs = clock();
   const remove = async (): Promise<number> => {
     await jobs.deleteJob(tenant, jobId);
@@ -111,7 +126,10 @@ async function collectJob(
     const orphanMs = decodeTime(jobId) + LEFTOVER_AGE_SECONDS * 1000;
     return nowMs < orphanMs ? orphanMs : remove();
   }
-  if (outcome === undefined) return nowMs + EXPIRES_IN_SECONDS_MIN * 1000;
+  if (outcome === undefined) {
+    await reopen(deps, tenant, jobId, counts);
+    return nowMs + EXPIRES_IN_SECONDS_MIN * 1000;
+  }
   const expiresMs = Date.parse(outcome.expiresAt);
   if (nowMs < expiresMs) return expiresMs;
   const forgottenMs = expiresMs + EXPIRED_JOB_SECONDS * 1000;
@@ -121,6 +139,22 @@ async function collectJob(
     counts.results += 1;
   }
   return forgottenMs;
+}
+
+/**
+ * A gateway that stood still between marker and spec finds the marker swept as an orphan's. Of a job that ends at this
+ * moment the marker is one too many, which the reconciler removes.
+ */
+async function reopen(
+  { openJobs, clock, log }: CollectDeps,
+  tenant: string,
+  jobId: string,
+  counts: CollectCounts,
+): Promise<void> {
+  if (clock() - decodeTime(jobId) < UNMARKED_SECONDS * 1000 || (await openJobs.has(tenant, jobId))) return;
+  await openJobs.add(tenant, jobId);
+  counts.reopened += 1;
+  log.warn({ tenant, jobId }, 'an unfinished job had lost its marker');
 }
 
 async function collectArrays(deps: CollectDeps, tenant: string): Promise<number> {

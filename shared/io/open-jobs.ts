@@ -29,6 +29,10 @@ export function createOpenJobs(store: Store) {
       await store.delete(`${PREFIX}/${tenant}/${jobId}`);
     },
 
+    async has(tenant: string, jobId: string): Promise<boolean> {
+      return (await store.stat(`${PREFIX}/${tenant}/${jobId}`)) !== undefined;
+    },
+
     async addBatch(tenant: string, batchId: string): Promise<void> {
       await store.put(`${BATCH_PREFIX}/${tenant}/${batchId}`, [], { exclusive: false });
     },

@@ -20,7 +20,15 @@ import { cancelledOutcome, jobSpec } from '../../support/stored-jobs.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { pieces } from './streams.ts';
 
-const NOTHING: CollectCounts = { results: 0, jobs: 0, batches: 0, arrays: 0, leftovers: 0, skipped: 0 };
+const NOTHING: CollectCounts = {
+  reopened: 0,
+  results: 0,
+  jobs: 0,
+  batches: 0,
+  arrays: 0,
+  leftovers: 0,
+  skipped: 0,
+};
 const SECOND = 1000;
 
 async function setUp(context: TestContext) {
@@ -91,6 +99,7 @@ test('an unfinished job stays for ever, and every other tenant’s and shard’s
   const setting = await setUp(context);
   const { collect, jobs, time } = setting;
   const open = jobSpec({ nowMs: time.nowMs });
+  await setting.openJobs.add(open.tenant, open.id);
   await jobs.createSpec(open);
   await jobs.putBlock(open.tenant, open.id, [BLOCK], RECEIPT);
   const short = await finished(setting, { expiresIn: 60, tenant: 'acme' });
@@ -102,6 +111,19 @@ test('an unfinished job stays for ever, and every other tenant’s and shard’s
   assert.deepEqual(await collect(), { ...NOTHING, jobs: 2 });
   assert.equal(await jobs.readSpec('default', long.id), undefined);
   assert.deepEqual(await jobs.listBlocks(open.tenant, open.id), [0]);
+});
+
+test('an unfinished job that lost its marker gets it back, for the reconciler to find', async context => {
+  const setting = await setUp(context);
+  const { collect, jobs, openJobs, time } = setting;
+  const spec = jobSpec({ nowMs: time.nowMs });
+  await jobs.createSpec(spec);
+  assert.deepEqual(await collect(), NOTHING, 'it is just being accepted');
+  time.nowMs += 60 * SECOND;
+  assert.deepEqual(await collect(), { ...NOTHING, reopened: 1 });
+  assert.deepEqual(await openJobs.newestFirst(spec.tenant), [spec.id]);
+  time.nowMs += 60 * SECOND;
+  assert.deepEqual(await collect(), NOTHING);
 });
 
 test('a job that ends between two passes is collected in its time', async context => {

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { simulate } from './coordinator.ts';
+import { simulateMany } from './simulate.ts';
+
+/** `npm run simulate` takes as many as one likes. */
+const SEEDS = 150;
+const FLAWED_SEEDS = 20;
+
+test('the promises of the design hold over crashes, faults and losses, whatever the seed', async context => {
+  const total = await simulateMany(1, SEEDS);
+  context.diagnostic(JSON.stringify(total));
+  for (const [what, count] of Object.entries(total)) assert.ok(count > SEEDS / 4, `${what}: ${count}`);
+});
+
+test('a store that replaces what it promised to keep is found out', async () => {
+  const seeds = Array.from({ length: FLAWED_SEEDS }, (_, index) => index + 1);
+  let found = 0;
+  for (const seed of seeds) {
+    await simulate(seed, { isExclusive: false }).catch((error: Error) => {
+      assert.match(error.message, /was replaced/);
+      found += 1;
+    });
+  }
+  assert.ok(found > 0);
+});

@@ -1,0 +1,101 @@
+// What design.md promises, watched at every single effect on the store, and looked at once more at the end.
+
+import { assert } from '../../shared/assert.ts';
+import { jobKey } from '../../shared/io/job-store.ts';
+import type { Outcome } from '../../shared/job/outcome.ts';
+import type { Objects } from './memory-store.ts';
+
+/** The bytes that a block of a job has, whoever computes it and however often. */
+export function blockData(jobId: string, index: number): Buffer {
+  return Buffer.from(`${jobId} ${index}`);
+}
+
+export type Promises = ReturnType<typeof createPromises>;
+
+export function createPromises(objects: () => Objects, now: () => number) {
+  const accepted = new Set<string>();
+  const told = new Map<string, 'cancelled' | 'finished'>();
+  const outcomes = new Map<string, Outcome>();
+
+  const jobIdIn = (key: string) => /\/jobs\/\w+\/(\w+)\//.exec(key)?.[1] ?? '';
+  const expiresMs = (jobId: string) => Date.parse(outcomes.get(jobId)?.expiresAt ?? '');
+  const readOutcome = (jobId: string): Outcome | undefined => {
+    const known = outcomes.get(jobId);
+    if (known !== undefined) return known;
+    const bytes = objects().map.get(`${jobKey('default', jobId)}/outcome`);
+    if (bytes === undefined) return undefined;
+    // It is never replaced: that is watched below.
+    const outcome = JSON.parse(Buffer.from(bytes).toString()) as Outcome;
+    outcomes.set(jobId, outcome);
+    return outcome;
+  };
+
+  return {
+    accepted,
+
+    /** A client has been told that the job is accepted. */
+    accept(jobId: string): void {
+      accepted.add(jobId);
+      assert(
+        objects().map.has(`${jobKey('default', jobId)}/spec`),
+        `${jobId} was accepted and is not stored`,
+      );
+    },
+
+    /** A client has been told how the job ended. */
+    tell(jobId: string, how: 'cancelled' | 'finished'): void {
+      const before = told.get(jobId);
+      assert(before === undefined || before === how, `${jobId}: ${before}, then ${how}`);
+      told.set(jobId, how);
+    },
+
+    onEffect(effect: 'put' | 'delete', key: string, isReplaced: boolean): void {
+      if (!key.startsWith('tenants/')) return;
+      const jobId = jobIdIn(key);
+      assert(!isReplaced, `${key} was replaced`);
+      if (effect === 'put' || !accepted.has(jobId)) return;
+      if (key.includes('/attempts/')) return;
+      // Nothing of an accepted job goes before its time.
+      assert(readOutcome(jobId) !== undefined, `${key} was removed from an unfinished job`);
+      assert(expiresMs(jobId) <= now(), `${key} was removed before its time`);
+    },
+
+    /** All that was accepted has ended, once, as was told, with the right bytes; nobody looks after it any more. */
+    isKept(): boolean {
+      for (const jobId of accepted) {
+        const outcome = readOutcome(jobId);
+        if (outcome === undefined) return false;
+        checkOutcome(objects(), jobId, outcome, told.get(jobId), expiresMs(jobId) > now());
+      }
+      return objects().below('open').length === 0;
+    },
+
+    unfinished: (): string[] => [...accepted].filter(jobId => readOutcome(jobId) === undefined),
+  };
+}
+
+function checkOutcome(
+  objects: Objects,
+  jobId: string,
+  outcome: Outcome,
+  told: 'cancelled' | 'finished' | undefined,
+  isKept: boolean,
+): void {
+  assert(
+    told !== 'cancelled' || outcome.state === 'cancelled',
+    `${jobId} was cancelled and ${outcome.state}`,
+  );
+  assert(told !== 'finished' || outcome.state !== 'cancelled', `${jobId} had finished and is cancelled`);
+  // Only chance that kills the same block's worker again and again makes a job fail here.
+  if (outcome.state === 'failed')
+    assert(outcome.problem.code === 'block-poisoned', `${jobId} failed with ${outcome.problem.code}`);
+  if (outcome.state !== 'succeeded' || !isKept) return;
+  for (const index of outcome.manifest.blocks.keys()) {
+    const bytes = objects.map.get(`${jobKey('default', jobId)}/blocks/${index}`);
+    const data = blockData(jobId, index);
+    assert(
+      bytes !== undefined && data.equals(bytes.subarray(0, data.byteLength)),
+      `${jobId} has a wrong block ${index}`,
+    );
+  }
+}
