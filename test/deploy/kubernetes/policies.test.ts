@@ -4,7 +4,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readGatewayConfig } from '../../../api/config.ts';
 import { SETTINGS } from '../../../shared/io/config.ts';
+import { readWorkerConfig } from '../../../workers/config.ts';
+import { ARENA_BYTES_MAX } from '../../../workers/memory/arena.ts';
 import { readRules } from '../monitoring/expressions.ts';
 import {
   at,
@@ -14,7 +17,7 @@ import {
   type KubernetesObject,
   listAt,
 } from './build.ts';
-import { named } from './pods.ts';
+import { containers, environmentOf, named, quantity } from './pods.ts';
 import { CONFIGURED_VARIABLES, POD_POLICIES, type Policy } from './policies.ts';
 import { TRAFFIC_POLICIES } from './traffic.ts';
 
@@ -105,6 +108,37 @@ function sorted(value: unknown): unknown {
 test('every setting of the contract is configured', () => {
   const variables = new Set(Object.values(SETTINGS).map(setting => setting.variable));
   assert.deepEqual([...CONFIGURED_VARIABLES].sort(), [...variables].sort());
+});
+
+/** What a container's process would find in its environment; Secrets stand in for themselves. */
+function processEnvironment(
+  objects: readonly KubernetesObject[],
+  deployment: string,
+): Record<string, string> {
+  const [container] = containers(named(objects, 'Deployment', deployment));
+  const entries = environmentOf(objects, container).map(({ name, value, valueFrom }) => {
+    const resource = at<string>(valueFrom, 'resourceFieldRef.resource');
+    if (resource !== undefined) return [name, String(quantity(at(container, `resources.${resource}`)))];
+    return [name, value ?? 'redis://:secret@frechet-redis:6379'];
+  });
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
+test('the processes accept the environment that the manifests give them', async () => {
+  const production = await buildOverlay('production');
+  const gateway = readGatewayConfig(processEnvironment(production, 'frechet-gateway'));
+  assert.equal(gateway.allowAnonymous, false);
+  assert.equal(gateway.apiKeysFile, '/etc/frechet/keys/keys.json');
+  assert.equal(gateway.gatewayAdminPort, 8090);
+  const worker = readWorkerConfig(processEnvironment(production, 'frechet-worker'));
+  assert.equal(worker.threads, 4);
+  assert.equal(worker.memoryBytes, ARENA_BYTES_MAX);
+  assert.equal(worker.workerAdminPort, 8090);
+
+  const local = await buildOverlay('local');
+  const anonymous = readGatewayConfig(processEnvironment(local, 'frechet-gateway'));
+  assert.deepEqual([anonymous.allowAnonymous, anonymous.apiKeysFile], [true, undefined]);
+  assert.equal(readWorkerConfig(processEnvironment(local, 'frechet-worker')).memoryBytes, 3 * 1024 ** 3);
 });
 
 test('the autoscaler asks for a rule that is recorded, in this namespace', async () => {
