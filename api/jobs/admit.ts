@@ -8,6 +8,8 @@ import { redisOutage } from '../../shared/io/redis.ts';
 import {
   EVENT_LOOP_DELAY_MS_MAX,
   QUEUE_AGE_SECONDS_MAX,
+  STORE_RESERVE_BYTES_MAX,
+  STORE_RESERVE_SHARE,
   SYSTEM_BACKLOG_FLOPS_MAX,
 } from '../../shared/job/limits.ts';
 import type { GatewayDeps } from '../deps.ts';
@@ -77,12 +79,15 @@ export async function withdraw(deps: AdmitDeps, { tenant, id, bytes }: Work): Pr
   }
 }
 
-/** @throws store-full */
+/** New work leaves a part of the volume alone: what has been accepted needs it to end. @throws store-full */
 export async function requireSpace({ store }: Pick<AdmitDeps, 'store'>, bytes: number): Promise<void> {
   const usage = await store.usage();
-  if (usage === undefined || bytes <= usage.freeBytes) return;
+  if (usage === undefined) return;
+  const reserve = Math.min(STORE_RESERVE_BYTES_MAX, usage.totalBytes * STORE_RESERVE_SHARE);
+  const roomBytes = Math.max(0, Math.floor(usage.freeBytes - reserve));
+  if (bytes <= roomBytes && roomBytes > 0) return;
   throw new FrechetError('store-full', 'the store has no room for so many bytes', {
-    limit: usage.freeBytes,
+    limit: roomBytes,
     requested: bytes,
     retryAfterSeconds: STORE_RETRY_SECONDS,
   });

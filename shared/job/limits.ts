@@ -23,6 +23,10 @@ export const ARRAY_RETENTION_SECONDS = 30 * 24 * 3600;
 export const ARRAY_GRACE_SECONDS = 24 * 3600;
 /** A job whose result has expired can be read this much longer: its result answers 410 until then. */
 export const EXPIRED_JOB_SECONDS = 7 * 24 * 3600;
+/** New work is refused where less than this part of the store's volume would stay free for work accepted before … */
+export const STORE_RESERVE_SHARE = 0.05;
+/** … which on a large volume need not be more than this. */
+export const STORE_RESERVE_BYTES_MAX = 4 * GIB;
 /** What crashed writers left: older than the slowest upload takes. */
 export const LEFTOVER_AGE_SECONDS = 24 * 3600;
 

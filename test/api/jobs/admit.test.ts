@@ -12,6 +12,7 @@ import type { FrechetError } from '../../../shared/errors.ts';
 import {
   EVENT_LOOP_DELAY_MS_MAX,
   QUEUE_AGE_SECONDS_MAX,
+  STORE_RESERVE_BYTES_MAX,
   TENANT_JOBS_MAX,
 } from '../../../shared/job/limits.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
@@ -136,8 +137,8 @@ test('a result that the store has no room for is refused', async () => {
   const withFree = (freeBytes: number) => ({
     store: { ...gateway.deps.store, usage: async () => ({ freeBytes, totalBytes: 2 ** 40 }) },
   });
-  await assertRefused(withFree(7), 'store-full');
-  await submit(withFree(8), 'default');
+  await assertRefused(withFree(STORE_RESERVE_BYTES_MAX + 7), 'store-full');
+  await submit(withFree(STORE_RESERVE_BYTES_MAX + 8), 'default');
 });
 
 test('where the load cannot be known nothing is accepted', async () => {
