@@ -12,7 +12,7 @@ for (const dtype of ['float64', 'float32'] as const) {
   test(`strict WASM and the reference agree to the last bit in ${dtype} (seed ${SEED})`, () => {
     const strict = createFixture({ name: 'wasm', module: compileWasmKernel('strict') }, dtype, 2 ** 23);
     const reference = createFixture({ name: 'reference' }, dtype, 2 ** 23);
-    for (const [m, k, n] of [
+    for (const [m, k, n, layoutB = 'columns'] of [
       [1, 1, 1],
       [7, 3, 9],
       [5, 0, 6],
@@ -20,7 +20,9 @@ for (const dtype of ['float64', 'float32'] as const) {
       [33, 257, 67],
       [130, 700, 521],
       [1, 900, 50],
-      [50, 900, 1],
+      [1, 301, 1051, 'rows'],
+      [1, 30, 19, 'padded rows'],
+      [50, 901, 1],
     ] as const) {
       for (const [alpha, beta] of [
         [1, 0],
@@ -33,7 +35,7 @@ for (const dtype of ['float64', 'float32'] as const) {
           const wide = () => random() * 2 ** Math.round(60 * random() - (dtype === 'float32' ? 20 : 0));
           fixture.reset(2 * (m * k + k * n + m * n) + 100);
           const a = fixture.allocate(m, k, 'rows');
-          const b = fixture.allocate(k, n, 'columns');
+          const b = fixture.allocate(k, n, layoutB);
           const c = fixture.allocate(m, n, 'padded rows');
           for (const view of [a, b, c]) fill(fixture.data, view, wide);
           fixture.kernel.gemm({ dtype, alpha, a, b, beta, c });

@@ -36,6 +36,12 @@ export const BLOCKING = {
  */
 export const FLAT_NC = 64;
 
+/**
+ * Sums at a time where C has one row and nothing is packed. Along k, so few lines that their pages are remembered from
+ * panel to panel; along rows, so many that a row of B is read in long pieces, and the sums stay in L1.
+ */
+export const THIN_NC = { along: FLAT_NC, across: 1024 } as const;
+
 /** Where the parts of a scratch region lie, in bytes from its start. All are multiples of 64. */
 export interface ScratchLayout {
   readonly packedA: number;

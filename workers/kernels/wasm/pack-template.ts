@@ -76,7 +76,7 @@ function transposeSquares(lanes: Lanes, width: number): string {
 }
 
 /** The columns of the square whose rows are $v0, $v1, … */
-function transposed({ scalar }: Lanes): readonly string[] {
+export function transposed({ scalar }: Lanes): readonly string[] {
   const v = (l: number) => `(local.get $v${l})`;
   if (scalar === 'f64') return [low64(v(0), v(1)), high64(v(0), v(1))];
   const t = (l: number, value: string) => `(local.tee $t${l} ${value})`;

@@ -8,6 +8,7 @@ import { BLOCKING } from './blocking.ts';
 import { LANES, type Lanes, type WasmVariant } from './lanes.ts';
 import { packFunction } from './pack-template.ts';
 import { repeat } from './text.ts';
+import { accumulated, thinFunctions } from './thin-template.ts';
 import { vectorFunctions } from './vectors-template.ts';
 
 /** Steps of k in one turn of the innermost loop, so that V8's stack check and the pointers cost a quarter. */
@@ -31,6 +32,7 @@ function gemmFunctions(dtype: Dtype, variant: WasmVariant): string {
     mergeFunction(LANES[dtype], nr),
     microKernel(LANES[dtype], variant, mr, nr),
     macroKernel(LANES[dtype], mr, nr),
+    thinFunctions(LANES[dtype], variant),
   ].join('');
 }
 
@@ -38,7 +40,7 @@ function gemmFunctions(dtype: Dtype, variant: WasmVariant): string {
 function mergeFunction({ scalar, bytes }: Lanes, nr: number): string {
   const product = `(${scalar}.mul (local.get $alpha) (${scalar}.load (local.get $s)))`;
   return `
-(func $merge_${scalar}
+(func $merge_${scalar} (export "merge_${scalar}")
   (param $sums i32) (param $m i32) (param $n i32) (param $c i32) (param $rowC i32) (param $colC i32)
   (param $alpha ${scalar}) (param $beta ${scalar})
   (local $j i32) (local $s i32) (local $at i32)
@@ -69,9 +71,7 @@ function microKernel(lanes: Lanes, variant: WasmVariant, mr: number, nr: number)
   const vectors = nr / count;
   const each = (text: (i: number, v: number) => string) => repeat(mr, i => repeat(vectors, v => text(i, v)));
   const accumulate = (i: number, v: number) =>
-    variant === 'relaxed'
-      ? `(${vector}.relaxed_madd (local.get $a${i}) (local.get $b${v}) (local.get $c${i}_${v}))`
-      : `(${vector}.add (local.get $c${i}_${v}) (${vector}.mul (local.get $a${i}) (local.get $b${v})))`;
+    accumulated(lanes, variant, `(local.get $c${i}_${v})`, `(local.get $a${i})`, `(local.get $b${v})`);
   const step = (u: number) => `
     ${repeat(vectors, v => `(local.set $b${v} (v128.load offset=${(u * vectors + v) * 16} (local.get $panelB)))`)}
     ${repeat(

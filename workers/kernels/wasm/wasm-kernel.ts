@@ -6,7 +6,7 @@ import { transposeView, type View } from '../../../shared/math/view.ts';
 import type { GemmTile, Kernel, Scratch } from '../kernel.ts';
 import { assertScratch, assertTile } from '../preconditions.ts';
 import { panels, ranges } from '../summation.ts';
-import { BLOCKING, FLAT_NC, scratchLayout, WASM_SCRATCH_BYTES } from './blocking.ts';
+import { BLOCKING, FLAT_NC, scratchLayout, THIN_NC, WASM_SCRATCH_BYTES } from './blocking.ts';
 
 type Pack = (from: number, across: number, along: number, count: number, k: number, to: number) => void;
 type Multiply = (
@@ -23,10 +23,35 @@ type Multiply = (
   beta: number,
 ) => void;
 
+type Merge = (
+  sums: number,
+  m: number,
+  n: number,
+  c: number,
+  rowStrideC: number,
+  colStrideC: number,
+  alpha: number,
+  beta: number,
+) => void;
+/** s ← x·B for n columns and k rows, `stride` being the one of B that is not one element. */
+type Thin = (
+  b: number,
+  stride: number,
+  n: number,
+  k: number,
+  x: number,
+  strideX: number,
+  sums: number,
+) => void;
+
 interface Heart {
   readonly packA: Pack;
   readonly packB: Pack;
   readonly multiply: Multiply;
+  readonly merge: Merge;
+  /** Where B is contiguous along k, and where it is along its rows. */
+  readonly dots: Thin;
+  readonly sweep: Thin;
 }
 
 /** A kernel over `memory`, from `compileWasmKernel`. It owns `scratch`: `WASM_SCRATCH_BYTES` of that memory. */
@@ -42,7 +67,10 @@ export function createWasmKernel(
     name: 'wasm',
     gemm(tile) {
       assertTile(tile, memory.buffer.byteLength);
-      multiply(orient(tile), hearts[tile.dtype], scratch.byteOffset);
+      const oriented = orient(tile);
+      const { b, c } = oriented;
+      const isThin = c.rows === 1 && (b.rowStride === 1 || b.colStride === 1);
+      (isThin ? multiplyRow : multiply)(oriented, hearts[tile.dtype], scratch.byteOffset);
     },
   };
 }
@@ -55,6 +83,9 @@ function heart(exports: WebAssembly.Exports, dtype: Dtype): Heart {
     packA: exports[`pack_${suffix}_${mr}`] as Pack,
     packB: exports[`pack_${suffix}_${nr}`] as Pack,
     multiply: exports[`multiply_${suffix}`] as Multiply,
+    merge: exports[`merge_${suffix}`] as Merge,
+    dots: exports[`dots_${suffix}`] as Thin,
+    sweep: exports[`sweep_${suffix}`] as Thin,
   };
 }
 
@@ -69,6 +100,25 @@ function orient(tile: GemmTile): GemmTile {
   const columnMajor = c.rowStride === 1 && c.colStride !== 1;
   if (!narrow && !(columnMajor && !flat)) return tile;
   return { ...tile, a: transposeView(b), b: transposeView(a), c: transposeView(c) };
+}
+
+/** C of one row, from a B that is contiguous one way or the other: nothing is used twice, so nothing is packed. */
+function multiplyRow({ dtype, alpha, a, b, beta, c }: GemmTile, kernel: Heart, scratch: number): void {
+  const { bytes } = DTYPES[dtype];
+  const sums = scratch + scratchLayout(dtype).packedB;
+  const isAlong = b.rowStride === 1;
+  const [thin, stride, nc] = isAlong
+    ? [kernel.dots, b.colStride, THIN_NC.along]
+    : [kernel.sweep, b.rowStride, THIN_NC.across];
+  for (const jc of ranges(c.cols, nc)) {
+    for (const pc of panels(a.cols, dtype)) {
+      const x = (a.offset + pc.start * a.colStride) * bytes;
+      const from = (b.offset + pc.start * b.rowStride + jc.start * b.colStride) * bytes;
+      thin(from, stride * bytes, jc.length, pc.length, x, a.colStride * bytes, sums);
+      const to = (c.offset + jc.start * c.colStride) * bytes;
+      kernel.merge(sums, 1, jc.length, to, 0, c.colStride * bytes, alpha, pc.start === 0 ? beta : 1);
+    }
+  }
 }
 
 /** Byte offsets and strides go to WASM as unsigned 32-bit numbers; JavaScript's conversion wraps as it should. */
