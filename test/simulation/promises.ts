@@ -10,8 +10,6 @@ export function blockData(jobId: string, index: number): Buffer {
   return Buffer.from(`${jobId} ${index}`);
 }
 
-export type Promises = ReturnType<typeof createPromises>;
-
 export function createPromises(objects: () => Objects, now: () => number) {
   const accepted = new Set<string>();
   const told = new Map<string, 'cancelled' | 'finished'>();

@@ -18,8 +18,6 @@ interface Waiting {
 const TICKS_MIN = 40;
 const TICKS_MAX = 400;
 
-export type Scheduler = ReturnType<typeof createScheduler>;
-
 export function createScheduler(random: Random, startMs: number) {
   let nowMs = startMs;
   let ready: Waiting[] = [];
