@@ -14,7 +14,7 @@ import {
 } from '../job/limits.ts';
 import type { ArrayStore } from './array-store.ts';
 import { collectBatches } from './batch-collector.ts';
-import { isJobId, type JobStore } from './job-store.ts';
+import { isJobId, type JobStore, jobKey } from './job-store.ts';
 import type { OpenJobs } from './open-jobs.ts';
 import type { Store } from './store/store.ts';
 
@@ -146,12 +146,14 @@ async function collectJob(
  * moment the marker is one too many, which the reconciler removes.
  */
 async function reopen(
-  { openJobs, clock, log }: CollectDeps,
+  { store, openJobs, clock, log }: CollectDeps,
   tenant: string,
   jobId: string,
   counts: CollectCounts,
 ): Promise<void> {
   if (clock() - decodeTime(jobId) < UNMARKED_SECONDS * 1000 || (await openJobs.has(tenant, jobId))) return;
+  // A job of a batch has no spec of its own, and the batch's marker stands for it.
+  if ((await store.stat(`${jobKey(tenant, jobId)}/spec`)) === undefined) return;
   await openJobs.add(tenant, jobId);
   counts.reopened += 1;
   log.warn({ tenant, jobId }, 'an unfinished job had lost its marker');
