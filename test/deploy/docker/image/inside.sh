@@ -160,6 +160,26 @@ refuses_strangers() {
   grep -q FRECHET_ALLOW_ANONYMOUS "$CACHE/refusal" || { cat "$CACHE/refusal"; fail 'it does not say why'; }
 }
 
+# As in production: the keys' digests come from a mounted folder.
+asks_for_keys() {
+  step 'a gateway with keys listens, and asks for them'
+  local key=a-key-for-this-test digest
+  digest=$(printf %s "$key" | sha256sum | cut -d' ' -f1)
+  mkdir -p "$CACHE/keys"
+  printf '[{ "tenant": "acme", "sha256": "%s" }]' "$digest" >"$CACHE/keys/keys.json"
+  podman run -d --name keyed "${CONFINED[@]}" --memory 384m --volume store:/var/lib/frechet \
+    --volume "$CACHE/keys:/etc/frechet/keys:ro" -e FRECHET_API_KEYS_FILE=/etc/frechet/keys/keys.json \
+    -e FRECHET_REDIS_URL=redis://127.0.0.1:6379 -e FRECHET_PORT=8070 -e FRECHET_ADMIN_PORT=8071 "$IMAGE" >/dev/null
+  await_ready keyed http://127.0.0.1:8071/readyz
+  podman exec keyed node -e '
+    const ask = headers => fetch("http://127.0.0.1:8070/v1/jobs", { headers }).then(answer => answer.status);
+    Promise.all([ask({}), ask({ Authorization: `Bearer ${process.argv[1]}` })]).then(([without, withKey]) => {
+      console.log(`without a key ${without}, with one ${withKey}`);
+      process.exit(without === 401 && withKey === 200 ? 0 : 1);
+    });' "$key" || fail 'keys do not decide'
+  podman rm -f keyed >/dev/null
+}
+
 # ---- the local overlay
 
 play_pods() {
@@ -199,6 +219,7 @@ start_roles
 check_confinement
 compute gateway http://127.0.0.1:8080
 refuses_strangers
+asks_for_keys
 step 'SIGTERM'
 stop_role worker $DRAIN_SECONDS
 stop_role gateway 12
