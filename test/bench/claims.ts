@@ -4,12 +4,14 @@ import type { Figure } from './figures.ts';
 
 interface Claim {
   readonly kernel: string;
-  /** The peer of the same run, on one thread. */
+  /** The peer of the same run. */
   readonly peer: string;
   readonly dtype: Figure['dtype'];
   /** Sides of square products. */
   readonly sizes: readonly number[];
+  /** One where nothing is said. */
   readonly threads?: number;
+  readonly peerThreads?: number;
   readonly atLeast: number;
 }
 
@@ -26,21 +28,30 @@ const CLAIMS: readonly Claim[] = (['float64', 'float32'] as const).flatMap(dtype
     ...['native', 'wasm relaxed', 'wasm strict'].map(kernel => {
       return { kernel, peer: kernel, dtype, sizes: LARGE, threads: 2, atLeast: 1.9 };
     }),
+    { kernel: 'block, A·H', peer: 'native', atLeast: 0.93, ...inBlocks(dtype) },
+    { kernel: "block, A'·G", peer: 'block, A·H', atLeast: 0.95, ...inBlocks(dtype) },
+    { kernel: 'block, A·H', peer: "block, A'·G", atLeast: 0.95, ...inBlocks(dtype) },
+    // At most 3 % of the time of what it verifies.
+    { kernel: 'verification', peer: 'block, A·H', atLeast: 33, ...inBlocks(dtype) },
   ];
 });
+
+function inBlocks(dtype: Figure['dtype']) {
+  return { dtype, sizes: [2048], threads: 2, peerThreads: 2 };
+}
 
 /** A row for every claim that the figures can judge: who against whom, the ratio, what was wanted, and whether it holds. */
 export function judge(figures: readonly Figure[]): string[][] {
   return CLAIMS.flatMap(claim => {
-    const { kernel, peer, dtype, sizes, threads = 1, atLeast } = claim;
+    const { kernel, peer, dtype, sizes, threads = 1, peerThreads = 1, atLeast } = claim;
     return sizes.flatMap(size => {
       const ours = find(figures, kernel, dtype, size, threads);
-      const theirs = find(figures, peer, dtype, size, 1);
+      const theirs = find(figures, peer, dtype, size, peerThreads);
       if (ours === undefined || theirs === undefined) return [];
       const ratio = ours / theirs;
       const verdict = ratio >= atLeast ? 'holds' : 'falls short';
-      const subject = threads === 1 ? kernel : `${kernel}, ${threads} threads`;
-      const against = threads === 1 ? peer : `${peer}, 1 thread`;
+      const subject = `${kernel}, ${threads}`;
+      const against = `${peer}, ${peerThreads}`;
       return [[subject, against, dtype, `${size}³`, ratio.toFixed(2), atLeast.toFixed(2), verdict]];
     });
   });

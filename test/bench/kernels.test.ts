@@ -42,9 +42,11 @@ test('a claim holds from its ratio on, and says nothing where a peer was not mea
     return { bench: 'kernels', kernel, dtype: 'float64', ...square(1024), threads: 1, gflops };
   };
   const verdicts = (figures: readonly Figure[]) => judge(figures).map(row => [row[0], row[1], row.at(-1)]);
-  assert.deepEqual(verdicts([figure('native', 95), figure('blas', 100)]), [['native', 'blas', 'holds']]);
+  assert.deepEqual(verdicts([figure('native', 95), figure('blas', 100)]), [
+    ['native, 1', 'blas, 1', 'holds'],
+  ]);
   assert.deepEqual(verdicts([figure('native', 94), figure('blas', 100)]), [
-    ['native', 'blas', 'falls short'],
+    ['native, 1', 'blas, 1', 'falls short'],
   ]);
   assert.deepEqual(verdicts([figure('native', 95)]), []);
   assert.deepEqual(verdicts([figure('wasm strict', 36), { ...figure('blas', 100), dtype: 'float32' }]), []);

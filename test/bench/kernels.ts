@@ -1,5 +1,5 @@
 // How fast is C = A·B, kernel by kernel, against the BLAS itself and against what npm offers? One thread, then two on
-// row slabs. After the table, what the kernels are meant to reach, and whether they did in this run.
+// row slabs, then a whole block of a job on two. After the table, what the kernels are meant to reach, and whether they did in this run.
 //
 //   npm run bench:kernels [-- --json] [-- --smoke]
 //
@@ -14,6 +14,7 @@ import type { GemmTile, Scratch } from '../../workers/kernels/kernel.ts';
 import { createKernel, type KernelSource, scratchBytes } from '../../workers/kernels/source.ts';
 import { seededRandom } from '../workers/kernels/fixture.ts';
 import { availableSources } from '../workers/kernels/sources.ts';
+import { Blocks } from './block.ts';
 import { judge } from './claims.ts';
 import { directBlas } from './direct-blas.ts';
 import { type Figure, type Shape, square } from './figures.ts';
@@ -72,14 +73,17 @@ async function main(): Promise<void> {
 
 async function measureThreaded(dtype: Dtype): Promise<void> {
   const crews = fast.map(([name, source]) => new Crew(name, source));
+  const blocks = new Blocks(Math.max(...THREADED_SHAPES.map(({ m }) => m)), THREADS);
   for (const shape of THREADED_SHAPES) {
     fillOperands(dtype, shape);
     const tile = product(dtype, shape);
     const pairs = crews.map(({ name, run }) => ({ name, threads: THREADS, run: () => run(tile) }));
-    const contenders = [...singles(dtype, shape), ...pairs, numpy(dtype, shape)];
+    const ofBlocks = blocks.contend(dtype, shape.m);
+    const contenders = [...singles(dtype, shape), ...pairs, ...ofBlocks.contenders, numpy(dtype, shape)];
     await measure(dtype, shape, contenders, THREADED_SECONDS);
+    ofBlocks.free();
   }
-  await Promise.all(crews.map(crew => crew.stop()));
+  await Promise.all([...crews.map(crew => crew.stop()), blocks.close()]);
 }
 
 async function measure(
@@ -197,7 +201,7 @@ function print(): void {
   process.stdout.write(`${machine()}\n\n${table([header, ...rows])}\n`);
   const claims = judge(figures);
   if (claims.length === 0) return;
-  const claimsHeader = ['what', 'against', 'dtype', 'size', 'ratio', 'wanted', ''];
+  const claimsHeader = ['what, threads', 'against, threads', 'dtype', 'size', 'ratio', 'wanted', ''];
   process.stdout.write(`\n${table([claimsHeader, ...claims])}\n`);
 }
 

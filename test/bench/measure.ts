@@ -7,7 +7,8 @@ export interface Contender {
   readonly name: string;
   /** How many threads it runs on; one where nothing is said. */
   readonly threads?: number;
-  run(): void | Promise<void>;
+  /** Answers how many seconds it took where its own clock is to count. */
+  run(): void | Promise<void> | Promise<number>;
 }
 
 /** A turn lasts at least so long, so that short work is not always measured in the caches that somebody else left. */
@@ -36,8 +37,8 @@ async function shortestRun(contender: Contender): Promise<number> {
   const turn = performance.now();
   do {
     const start = performance.now();
-    await contender.run();
-    shortest = Math.min(shortest, (performance.now() - start) / 1000);
+    const told = await contender.run();
+    shortest = Math.min(shortest, told ?? (performance.now() - start) / 1000);
   } while (performance.now() - turn < TURN_MS);
   return shortest;
 }
