@@ -71,6 +71,7 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
   const bind = binder(plan, options, elementBytes);
   let runs = 0;
   let flopsBefore = 0n;
+  let busySeconds = 0;
   let current: { flops: bigint; tiles: number; next: number } | undefined;
 
   async function runTask(task: Task, tiles: number, flops = 0n): Promise<Findings> {
@@ -79,6 +80,7 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
     current = { flops, tiles, next: control.next };
     const found = await threads.run(task, tiles, control);
     current = undefined;
+    busySeconds += found.seconds;
     if (Atomics.load(words, controlAt) !== 0) throw new Cancelled('the block was cancelled');
     flopsBefore += flops;
     return found;
@@ -169,13 +171,15 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
     bind.constants();
     let [computeSeconds, verifySeconds, maxError, bound] = [0, 0, 0, 0];
     for (const step of plan.steps) {
-      computeSeconds += await timed(() => runStep(step));
+      const before = busySeconds;
+      await runStep(step);
+      const computed = busySeconds;
+      computeSeconds += computed - before;
       if (step.kind !== 'combine') continue;
-      verifySeconds += await timed(async () => {
-        const verified = await verifyStep(step);
-        maxError = Math.max(maxError, verified.maxError);
-        bound = Math.max(bound, verified.bound);
-      });
+      const verified = await verifyStep(step);
+      verifySeconds += busySeconds - computed;
+      maxError = Math.max(maxError, verified.maxError);
+      bound = Math.max(bound, verified.bound);
     }
     return { computeSeconds, verifySeconds, maxError, bound };
   }
@@ -240,10 +244,4 @@ function drawSigns(x: Float64Array, seed: number): void {
     state ^= state << 5;
     x[i] = state < 0 ? -1 : 1;
   }
-}
-
-async function timed(action: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await action();
-  return (performance.now() - start) / 1000;
 }

@@ -201,16 +201,22 @@ export interface ThreadTask {
   readonly tiles: number;
 }
 
-/** What a share of a step found. Only `residual` finds anything. */
+/** What a share of a step found, and how long it took. Only `residual` finds anything. */
 export interface Findings {
   /** The largest |residual| / (|A||B|1) of a row. */
   readonly maxError: number;
   /** Rows whose residual exceeds its bound, or is not finite though the row had to be. */
   readonly failures: number;
+  /** How long the share ran; of several, the longest. Waiting for a thread that another block holds is not in it. */
+  readonly seconds: number;
 }
 
-export const NO_FINDINGS: Findings = { maxError: 0, failures: 0 };
+export const NO_FINDINGS: Findings = { maxError: 0, failures: 0, seconds: 0 };
 
 export function mergeFindings(a: Findings, b: Findings): Findings {
-  return { maxError: Math.max(a.maxError, b.maxError), failures: a.failures + b.failures };
+  return {
+    maxError: Math.max(a.maxError, b.maxError),
+    failures: a.failures + b.failures,
+    seconds: Math.max(a.seconds, b.seconds),
+  };
 }

@@ -68,13 +68,14 @@ function wholeMemory(dtype: Dtype): FloatArray {
 
 /** Works off tiles until none is left or the cancel word is set. */
 export default function runShare({ task, control, tiles }: ThreadTask): Findings {
+  const start = performance.now();
   let found = NO_FINDINGS;
   while (Atomics.load(words, control.cancel) === 0) {
     const tile = Atomics.add(words, control.next, 1);
     if (tile >= tiles) break;
     found = mergeFindings(found, runTile(task, tile));
   }
-  return found;
+  return { ...found, seconds: (performance.now() - start) / 1000 };
 }
 
 function runTile(task: Task, index: number): Findings {
