@@ -103,10 +103,17 @@ export class JobStore {
     return block?.footer;
   }
 
-  /** @throws result-corrupt where the receipt is damaged; reading does where the data are. */
+  /** @throws result-corrupt where the receipt is damaged or another block's; reading does where the data are. */
   async openBlock(tenant: string, jobId: string, index: number): Promise<OpenBlock | undefined> {
     if (!isJobId(jobId)) return undefined;
-    return openSealed<BlockReceipt>(this.#store, blockKey(tenant, jobId, index), 'result-corrupt');
+    const key = blockKey(tenant, jobId, index);
+    const block = await openSealed<BlockReceipt>(this.#store, key, 'result-corrupt');
+    if (block === undefined || block.footer.index === index) return block;
+    await block.close();
+    throw new FrechetError(
+      'result-corrupt',
+      `Stored data are damaged: another block is in the place of ${index}.`,
+    );
   }
 
   /** Indexes of the finished blocks, ascending. */

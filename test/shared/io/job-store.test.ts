@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { ulid } from 'ulid';
-import { isJobId, JobStore } from '../../../shared/io/job-store.ts';
+import { isJobId, JobStore, jobKey } from '../../../shared/io/job-store.ts';
 import { openFileStore } from '../../../shared/io/store/file-store.ts';
 import type { BlockReceipt, Outcome } from '../../../shared/job/outcome.ts';
 import type { JobSpec } from '../../../shared/job/spec.ts';
@@ -105,6 +105,17 @@ test('a block is written once, with its receipt, and listed by number', async co
   const block = await jobs.openBlock('default', ID, 10);
   assert.deepEqual(await collect(block!.readVerified(7, 20)), Buffer.alloc(13, 3));
   await block?.close();
+});
+
+test('a block in the place of another is never read as that', async context => {
+  const { store, jobs } = await setUp(context);
+  for (const index of [0, 1]) await jobs.putBlock('default', ID, [DATA], receipt(index));
+  const keyOf = (index: number) => `${jobKey('default', ID)}/blocks/${index}`;
+  const other = await store.get(keyOf(1));
+  await store.put(keyOf(0), [other!], { exclusive: false });
+  await failsWith('result-corrupt', jobs.openBlock('default', ID, 0));
+  await failsWith('result-corrupt', jobs.readReceipt('default', ID, 0));
+  assert.equal((await jobs.readReceipt('default', ID, 1))?.index, 1);
 });
 
 test('a block whose data are not those of its receipt is never read, and can be removed', async context => {
