@@ -24,7 +24,7 @@ export interface ChaosReport {
   readonly losses: readonly string[];
   /** Jobs with two final states, a wrong result, or one that nobody should have. */
   readonly wrong: readonly string[];
-  /** From the end of a fault to the end of the first job submitted after it. */
+  /** From the end of a fault to the end of the first job submitted after it; other faults go on meanwhile. */
   readonly recoverySeconds: { readonly p50: number; readonly p99: number };
   /** Blocks begun again since an attempt never ended. */
   readonly recomputedBlocks: number;

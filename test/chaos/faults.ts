@@ -19,8 +19,8 @@ interface Fault {
   readonly kind: string;
   /** How often it comes, relative to the victim's other faults. */
   readonly weight: number;
-  /** Resolves when it is over. */
-  readonly strike: (random: Random) => Promise<void>;
+  /** Resolves when it is over, soon after `signal` aborts. */
+  readonly strike: (random: Random, signal: AbortSignal) => Promise<void>;
 }
 
 interface Victim {
@@ -52,7 +52,7 @@ async function strike(
     await sleep(random.between(...calmMs), undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
     const fault = random.pick(lots);
-    await fault.strike(random);
+    await fault.strike(random, signal);
     past.push({ kind: fault.kind, endedAt: Date.now() });
   }
 }
@@ -118,10 +118,10 @@ async function kill(pid: () => number): Promise<void> {
 }
 
 function stopFor(pid: () => number, ms: readonly [low: number, high: number]): Fault['strike'] {
-  return async random => {
+  return async (random, signal) => {
     const stopped = pid();
     signalProcess(stopped, 'SIGSTOP');
-    await sleep(random.between(...ms));
+    await sleep(random.between(...ms), undefined, { signal }).catch(() => undefined);
     signalProcess(stopped, 'SIGCONT');
   };
 }
