@@ -4,8 +4,8 @@ import { simulate } from './coordinator.ts';
 import { simulateMany } from './simulate.ts';
 
 /** `npm run simulate` takes as many as one likes. */
-const SEEDS = 150;
-const FLAWED_SEEDS = 20;
+const SEEDS = 100;
+const FLAWED_SEEDS = 10;
 
 test('the promises of the design hold over crashes, faults and losses, whatever the seed', async context => {
   const total = await simulateMany(1, SEEDS);
@@ -14,9 +14,9 @@ test('the promises of the design hold over crashes, faults and losses, whatever 
 });
 
 test('a store that replaces what it promised to keep is found out', async () => {
-  const seeds = Array.from({ length: FLAWED_SEEDS }, (_, index) => index + 1);
   let found = 0;
-  for (const seed of seeds) {
+  // Later seeds live later, and ids do not go back in time.
+  for (let seed = SEEDS + 1; seed <= SEEDS + FLAWED_SEEDS; seed += 1) {
     await simulate(seed, { isExclusive: false }).catch((error: Error) => {
       assert.match(error.message, /was replaced/);
       found += 1;
