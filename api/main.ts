@@ -25,14 +25,16 @@ import { watchKeyFile } from './auth/key-file.ts';
 import { anonymousTenants, type Tenants } from './auth/tenants.ts';
 import { type GatewayConfig, readGatewayConfig } from './config.ts';
 import type { GatewayDeps } from './deps.ts';
-import { closeServer, createHttpServer, listen } from './http/server.ts';
+import { awaitDepartures, closeServer, createHttpServer, listen } from './http/server.ts';
 import { createDrainRate } from './jobs/drain-rate.ts';
 import { createJobEvents } from './jobs/job-events.ts';
 import { refreshLoadGauges } from './jobs/load-gauges.ts';
 import { createStoredBytes } from './jobs/stored-bytes.ts';
 
 /** After SIGTERM, answers under way may take this long. */
-const CLOSE_SECONDS_MAX = 10;
+const CLOSE_SECONDS_MAX = 8;
+/** Before that, idle connections may be left by those who hold them. */
+const DEPARTURE_SECONDS_MAX = 1;
 /** A gateway starts without Redis too, and says so; this long it waits for the ordinary case. */
 const REDIS_WAIT_MS_MAX = 5_000;
 const LOOP_WATCH_MS = 1_000;
@@ -123,7 +125,10 @@ async function startGateway(
   releasers.push('the admin listener', admin.close);
   const server = createHttpServer(createApp(deps));
   const url = await listen(server, config.host, config.port);
-  releasers.push('the public listener', () => closeServer(server, CLOSE_SECONDS_MAX));
+  releasers.push('the public listener', async () => {
+    await awaitDepartures(server, DEPARTURE_SECONDS_MAX);
+    await closeServer(server, CLOSE_SECONDS_MAX);
+  });
   return { url, adminUrl: admin.url };
 }
 

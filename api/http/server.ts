@@ -11,6 +11,8 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { PROBLEM_MEDIA_TYPE, problemDocument } from './problem.ts';
 
@@ -127,6 +129,18 @@ export async function listen(server: Server, host: string, port: number): Promis
   const address = server.address() as AddressInfo;
   return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
 }
+
+/**
+ * Waits until clients have left their idle connections, at most `seconds`. A request may be on its way on any of them,
+ * and closing a connection under it looks like a fault. Whoever is answered meanwhile is told to come back elsewhere.
+ */
+export async function awaitDepartures(server: Server, seconds: number): Promise<void> {
+  const connections = promisify(server.getConnections.bind(server));
+  const deadline = performance.now() + seconds * 1000;
+  while ((await connections()) > 0 && performance.now() < deadline) await sleep(DEPARTURE_POLL_MS);
+}
+
+const DEPARTURE_POLL_MS = 20;
 
 /** Stops accepting, lets answers finish, and breaks those still unfinished after `seconds`. */
 export async function closeServer(server: Server, seconds: number): Promise<void> {

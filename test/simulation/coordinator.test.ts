@@ -17,9 +17,9 @@ test('a store that replaces what it promised to keep is found out', async () => 
   let found = 0;
   // Later seeds live later, and ids do not go back in time.
   for (let seed = SEEDS + 1; seed <= SEEDS + FLAWED_SEEDS; seed += 1) {
+    // Such a store breaks other promises too, some of them before this one.
     await simulate(seed, { isExclusive: false }).catch((error: Error) => {
-      assert.match(error.message, /was replaced/);
-      found += 1;
+      if (error.message.includes('was replaced')) found += 1;
     });
   }
   assert.ok(found > 0);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { after, before, test } from 'node:test';
 import type { JobDocument } from '../../../api/jobs/job-document.ts';
@@ -137,7 +138,8 @@ test('a client that does not read costs no memory and sees the latest when it do
   const received = await new Promise<NodeJS.ReadableStream>(resolve => {
     httpRequest(`${gateway.url}/v1/jobs/${spec.id}/events`, resolve).end();
   });
-  received.pause();
+  // Its first event has come; from here on it does not read.
+  await once(received, 'readable');
   for (let flops = 1n; flops <= 4n; flops += 1n) {
     await gateway.deps.live.noteStarted(spec.id, Date.now());
     await gateway.deps.live.noteProgress(spec.id, 0, flops);
