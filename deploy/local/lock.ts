@@ -1,7 +1,7 @@
 // Mutual exclusion between processes of one machine, through a file that holds its owner's pid. A lock whose owner
 // is gone is taken over. Meant for start-up work of seconds to minutes, not for anything frequent.
 
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 50;
@@ -29,7 +29,7 @@ async function acquire(path: string): Promise<void> {
   await writeFile(ours, String(process.pid));
   try {
     while (!(await tryLink(ours, path))) {
-      if (await isAbandoned(path)) await discard(path, `${ours}.abandoned`);
+      if (await isAbandoned(path)) await discard(path, ours);
       else await sleep(POLL_MS);
     }
   } finally {
@@ -49,17 +49,22 @@ async function tryLink(from: string, to: string): Promise<boolean> {
 }
 
 /**
- * Removes an abandoned lock. Another waiter may just have done so and taken the lock: what was moved away is looked at
- * once more, and put back where it is alive.
+ * Removes an abandoned lock, one waiter at a time: between looking at it and removing it nobody else may have removed
+ * it and taken the lock.
  */
-async function discard(path: string, grave: string): Promise<void> {
-  const isMoved = await rename(path, grave).then(
-    () => true,
-    () => false, // somebody else was faster
-  );
-  if (!isMoved) return;
-  if (!(await isAbandoned(grave))) await tryLink(grave, path);
-  await rm(grave);
+async function discard(path: string, ours: string): Promise<void> {
+  const turn = `${path}.takeover`;
+  if (!(await tryLink(ours, turn))) {
+    // Who died in these few instructions leaves its turn behind; it is over when it is silent.
+    if (await isAbandoned(turn)) await rm(turn, { force: true });
+    await sleep(POLL_MS);
+    return;
+  }
+  try {
+    if (await isAbandoned(path)) await rm(path, { force: true });
+  } finally {
+    await rm(turn, { force: true });
+  }
 }
 
 async function isAbandoned(path: string): Promise<boolean> {
