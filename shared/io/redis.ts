@@ -77,6 +77,8 @@ export async function redisFault(redis: Redis): Promise<string | undefined> {
     if (policy === undefined || policy === 'noeviction') return undefined;
     return `Redis runs with maxmemory-policy ${policy}; set it to noeviction, or queued work can vanish`;
   } catch (error) {
+    // What ioredis says of a lost connection names its own options, which help nobody who reads a probe.
+    if (redis.status !== 'ready') return 'Redis is not reachable; the connection is tried again until it is';
     if (!isRefusal(error)) return `Redis does not answer: ${(error as Error).message}`;
     // Managed services forbid CONFIG; INFO tells the same.
     return redisFaultFromInfo(redis, error);
