@@ -31,10 +31,10 @@ import { createJobEvents } from './jobs/job-events.ts';
 import { refreshLoadGauges } from './jobs/load-gauges.ts';
 import { createStoredBytes } from './jobs/stored-bytes.ts';
 
-/** After SIGTERM, answers under way may take this long. */
-const CLOSE_SECONDS_MAX = 8;
-/** Before that, idle connections may be left by those who hold them. */
-const DEPARTURE_SECONDS_MAX = 1;
+/** After SIGTERM, idle connections may be left by those who hold them … */
+const DEPARTURE_SECONDS_MAX = 3;
+/** … and then answers under way may take this long: ten seconds in all. */
+const CLOSE_SECONDS_MAX = 6;
 /** A gateway starts without Redis too, and says so; this long it waits for the ordinary case. */
 const REDIS_WAIT_MS_MAX = 5_000;
 const LOOP_WATCH_MS = 1_000;

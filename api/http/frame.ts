@@ -39,13 +39,21 @@ export function createFrame(
 }
 
 function commonHeaders(draining: AbortSignal) {
+  // A client that keeps its connection would meet a closed one; that goes for requests that came before the end, too.
+  const unanswered = new Set<Response>();
+  draining.addEventListener('abort', () => unanswered.forEach(sayGoodbye), { once: true });
   return (_request: Request, response: Response, next: NextFunction) => {
     response.setHeader('X-Content-Type-Options', 'nosniff');
     // Only /docs is a page, and says so itself: elsewhere a browser shows data and runs nothing.
     response.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
     response.setHeader('Cache-Control', 'no-store');
-    // A client that keeps its connection would meet a closed one.
-    if (draining.aborted) response.setHeader('Connection', 'close');
+    if (draining.aborted) sayGoodbye(response);
+    unanswered.add(response);
+    response.once('close', () => unanswered.delete(response));
     next();
   };
+}
+
+function sayGoodbye(response: Response): void {
+  if (!response.headersSent) response.setHeader('Connection', 'close');
 }

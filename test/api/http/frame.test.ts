@@ -194,6 +194,26 @@ test('an expectation other than 100-continue is 417', async () => {
   assert.match(body, /expectation-failed/);
 });
 
+test('a request that was under way when the gateway began to end is told to leave, too', async context => {
+  const draining = new AbortController();
+  let arrived = () => {};
+  const arrival = new Promise<void>(resolve => {
+    arrived = resolve;
+  });
+  const path = '/waits';
+  const handle: Route['handle'] = async (_request, response) => {
+    arrived();
+    await new Promise(resolve => draining.signal.addEventListener('abort', resolve));
+    response.json({});
+  };
+  const leaving = await serve([{ method: 'GET', path, handle }], draining.signal);
+  context.after(() => leaving.close());
+  const answer = exchange(leaving.port, `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+  await arrival;
+  draining.abort();
+  assert.match(await answer, /^HTTP\/1\.1 200.*\r\nConnection: close\r\n/s);
+});
+
 test('100-continue is sent when the body is wanted, and not before', async () => {
   const head = (path: string) =>
     `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n`;
