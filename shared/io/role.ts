@@ -4,7 +4,7 @@
 
 import { ConfigError } from './config.ts';
 import { createLogger, type Logger } from './logger.ts';
-import { type Releasers, withReleasers } from './releasers.ts';
+import { createReleasers, type Releasers } from './releasers.ts';
 
 /** What a role is given to start with. */
 export interface Role {
@@ -35,15 +35,20 @@ export async function runRole<C extends { readonly logLevel: string }>(
     process.exit(1);
   };
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, crash);
+  const releasers = createReleasers();
+  const draining = new AbortController();
+  // Before the start, which may wait long for others: it is stopped as a running role is.
+  stopOnRequest(log, draining, releasers.release);
   try {
-    const draining = new AbortController();
-    const { value, release } = await withReleasers(releasers =>
-      start(config, { log, releasers, draining: draining.signal, crash }),
-    );
-    stopOnRequest(log, draining, release);
+    const value = await start(config, { log, releasers, draining: draining.signal, crash });
+    if (draining.signal.aborted) return;
     log.info(value, 'ready');
     process.send?.({ type: 'ready', role: name, ...value });
   } catch (error) {
+    // What was taken away from a start that is being stopped makes it fail; the stop itself tells how it went.
+    if (draining.signal.aborted) return;
+    // The first failure is the one to tell; what fails while cleaning up after it would only hide it.
+    await releasers.release().catch(() => undefined);
     log.fatal({ err: error }, `the ${name} could not start`);
     process.exit(1);
   }

@@ -135,12 +135,12 @@ test('SIGTERM: what is under way ends well, nothing new begins, exit code 0', as
     request.on('error', reject);
     request.write('[[1,2],');
     setTimeout(() => other.process.kill('SIGTERM'), 100);
-    setTimeout(() => request.end('[3,4]]'), 2_000);
+    setTimeout(() => request.end('[3,4]]'), 4_500);
   });
   await sleep(400);
   const late = await fetch(`${other.url}/livez`);
   assert.equal(late.headers.get('connection'), 'close', 'whoever comes late is sent elsewhere');
-  await sleep(1_200);
+  await sleep(3_400);
   await assert.rejects(fetch(`${other.url}/livez`), 'no new connections');
   assert.match(await (await fetch(`${other.adminUrl}/readyz`)).text(), /shutting down/);
   assert.equal((await fetch(`${other.adminUrl}/livez`)).status, 200);

@@ -48,6 +48,20 @@ test('tells its parent that it is ready, and releases in reverse when it is aske
   }
 });
 
+test('a start that waits for others is stopped as well, and gives back what it had', async () => {
+  for (const stop of ['SIGTERM', 'disconnect'] as const) {
+    const { child, ended } = runRole(
+      `${RELEASE} process.send('waiting'); await new Promise(() => {}); return {};`,
+    );
+    await once(child, 'message');
+    if (stop === 'disconnect') child.disconnect();
+    else child.kill(stop);
+    const { code, log } = await ended();
+    assert.equal(code, 0);
+    assert.match(log, /shutting down.*"b".*"a".*stopped/s);
+  }
+});
+
 test('settings that are wrong are told as they are, and nothing starts', async () => {
   const { ended } = runRole('process.exit(9);', `{ throw new ConfigError('FRECHET_PORT is "x"'); }`);
   assert.deepEqual(await ended(), { code: 1, log: 'FRECHET_PORT is "x"\n' });
