@@ -23,10 +23,17 @@ export interface GatewayProcess {
   stop(): Promise<void>;
 }
 
-/** Starts a gateway, and resolves when it says that it is ready. */
-export async function startGatewayProcess(env: Record<string, string>): Promise<GatewayProcess> {
+/**
+ * Starts a gateway, and resolves when it says that it is ready.
+ *
+ * @param main another build's entry, if need be
+ */
+export async function startGatewayProcess(
+  env: Record<string, string>,
+  main: string = MAIN,
+): Promise<GatewayProcess> {
   const dataDir = await mkdtemp(join(tmpdir(), 'frechet-gateway-'));
-  const child = fork(MAIN, {
+  const child = fork(main, {
     env: {
       PATH: process.env.PATH ?? '',
       FRECHET_PORT: '0',

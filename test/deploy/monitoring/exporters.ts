@@ -1,12 +1,10 @@
-// What Prometheus scrapes in tests besides real gateways and workers: the real Redis exporter, and stand-ins for the
-// kubelet and for an installation in trouble. A stand-in uses the real table of metrics, so names and labels are real;
-// its values are driven to where no healthy process would take them.
+// What Prometheus scrapes in tests besides real gateways and workers: the real Redis exporter, and a stand-in for the
+// kubelet, of which there is none on a machine without a cluster.
 
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createMetrics } from '../../../shared/io/metrics.ts';
 import { prometheusProgram } from './promtool.ts';
 
 export interface Exporter {
@@ -69,7 +67,7 @@ export async function startRedisExporter(redis: string): Promise<Exporter> {
 }
 
 /** Serves `/metrics` as `render` writes it. */
-async function startMetricsServer(render: () => Promise<string> | string): Promise<Exporter> {
+async function startMetricsServer(render: () => Promise<string>): Promise<Exporter> {
   const server = createServer(async (_request, response) => {
     response.setHeader('Content-Type', 'text/plain; version=0.0.4').end(await render());
   });
@@ -84,44 +82,19 @@ async function startMetricsServer(render: () => Promise<string> | string): Promi
   };
 }
 
-/** The kubelet's view of the store's volume, in bytes; the available ones fall by `goneEachScrape`. */
-export function startKubelet(capacity: number, available: number, goneEachScrape: number): Promise<Exporter> {
-  let left = available;
-  return startMetricsServer(() => {
-    left -= goneEachScrape;
+/** A volume in bytes. */
+export interface Volume {
+  readonly capacity: number;
+  readonly available: number;
+}
+
+/** What a kubelet would tell of the store's volume. */
+export function startKubelet(look: () => Promise<Volume>): Promise<Exporter> {
+  return startMetricsServer(async () => {
+    const { capacity, available } = await look();
     const series = (kind: string, value: number) =>
       `# TYPE kubelet_volume_stats_${kind}_bytes gauge\n` +
       `kubelet_volume_stats_${kind}_bytes{persistentvolumeclaim="frechet-store"} ${value}\n`;
-    return series('capacity', capacity) + series('available', left);
-  });
-}
-
-/** A worker on whose every scrape something has gone wrong again. */
-export function startWorkerInTrouble(): Promise<Exporter> {
-  const { registry, metrics } = createMetrics('worker');
-  metrics.frechet_build_info.set({ version: '0.0.1', kernel: 'wasm' }, 1);
-  return startMetricsServer(() => {
-    const operation = 'jvp';
-    metrics.frechet_jobs_finished_total.inc({ operation, outcome: 'failed' });
-    metrics.frechet_jobs_finished_total.inc({ operation, outcome: 'succeeded' }, 0);
-    metrics.frechet_job_queue_seconds.observe({ operation }, 4000);
-    metrics.frechet_blocks_finished_total.inc({ outcome: 'retried' });
-    metrics.frechet_verification_failures_total.inc();
-    metrics.frechet_stalled_blocks_total.inc();
-    return registry.metrics();
-  });
-}
-
-/** A gateway whose backlog grows, and which answers late and with errors. */
-export function startGatewayInTrouble(): Promise<Exporter> {
-  const { registry, metrics } = createMetrics('gateway');
-  metrics.frechet_build_info.set({ version: '0.0.2', kernel: 'none' }, 1);
-  let backlog = 1e15;
-  return startMetricsServer(() => {
-    backlog += 1e12;
-    metrics.frechet_backlog_flops.set(backlog);
-    const request = { method: 'GET', route: '/v1/jobs/{jobId}' };
-    metrics.frechet_http_request_duration_seconds.observe({ ...request, status: '200' }, 3);
-    return registry.metrics();
+    return series('capacity', capacity) + series('available', available);
   });
 }

@@ -21,6 +21,7 @@ export interface Expression {
   readonly expr: string;
   /** Whether data are expected from a healthy installation. */
   readonly emptyWhenHealthy: boolean;
+  readonly isAlert: boolean;
 }
 
 export const RULE_FILES: readonly string[] = ['recording.yaml', 'alerts.yaml'].map(name =>
@@ -40,6 +41,7 @@ export function ruleExpressions(): Expression[] {
     place: alert ?? record ?? '',
     expr,
     emptyWhenHealthy: alert !== undefined || record === 'frechet:store_seconds_to_full',
+    isAlert: alert !== undefined,
   }));
 }
 
@@ -51,6 +53,7 @@ export function panelExpressions(): Expression[] {
           place: `${dashboard.title}: ${panel.title}`,
           expr,
           emptyWhenHealthy: panel.emptyWhenHealthy !== undefined,
+          isAlert: false,
         })),
       ),
     ),
