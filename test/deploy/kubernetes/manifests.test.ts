@@ -17,6 +17,12 @@ import { schemaFaults } from './schema.ts';
 const OVERLAYS = readdirSync(join(KUBERNETES_DIR, 'overlays'));
 const COMPONENTS = readdirSync(join(KUBERNETES_DIR, 'components'));
 
+/** Components that change what others bring. */
+const BUILDS_ON: Readonly<Record<string, readonly string[]>> = {
+  'scale-to-zero': ['keda'],
+  'hpa-backlog': ['hpa'],
+};
+
 function assertValid(objects: readonly KubernetesObject[]): void {
   assert.ok(objects.length > 0);
   for (const object of objects) {
@@ -42,9 +48,7 @@ for (const overlay of OVERLAYS) {
 
 for (const component of COMPONENTS) {
   test(`the component ${component} fits the base`, async () => {
-    // Scaling to zero changes what the component keda brings.
-    const needed = component === 'scale-to-zero' ? ['keda'] : [];
-    assertValid(await buildWithComponents([...needed, component]));
+    assertValid(await buildWithComponents([...(BUILDS_ON[component] ?? []), component]));
   });
 }
 

@@ -28,6 +28,9 @@ const BUILDS: Readonly<Record<string, () => Promise<KubernetesObject[]>>> = {
   'the overlay production': () => buildOverlay('production'),
   'the base with an external Redis': () => buildWithComponents(['external-redis']),
   'the base with an HPA': () => buildWithComponents(['hpa']),
+  'the base with an HPA by backlog': () => buildWithComponents(['hpa', 'hpa-backlog']),
+  'the base with a collector of traces': () => buildWithComponents(['tracing']),
+  'the base over a claim of yours': () => buildWithComponents(['external-store']),
   'the base with KEDA to zero': () => buildWithComponents(['keda', 'scale-to-zero']),
 };
 
@@ -150,6 +153,28 @@ test('the autoscaler asks for a rule that is recorded, in this namespace', async
   assert.ok(recorded.includes(asked), `${asked} is recorded`);
   assert.match(query, /namespace="frechet"/);
   assert.equal(at(trigger, 'metricType'), 'AverageValue');
+});
+
+test('the HPA by backlog asks for what the adapter makes of a recorded rule', async () => {
+  const scaler = named(
+    await buildWithComponents(['hpa', 'hpa-backlog']),
+    'HorizontalPodAutoscaler',
+    'frechet-worker',
+  );
+  const metrics = listAt(scaler, 'spec.metrics');
+  assert.deepEqual(
+    metrics.map(metric => at(metric, 'type')),
+    ['External'],
+  );
+  const path = join(KUBERNETES_DIR, 'components/hpa-backlog/kustomization.yaml');
+  const rule = readFileSync(path, 'utf8');
+  const [, series = ''] = /__name__="([\w:]+)"/.exec(rule) ?? [];
+  assert.ok(
+    readRules().some(({ record }) => record === series),
+    `${series} is recorded`,
+  );
+  const [, served = ''] = /name: \{ as: (\w+) \}/.exec(rule) ?? [];
+  assert.equal(at(metrics[0], 'external.metric.name'), served);
 });
 
 test('scaling in takes one worker at a time, long after the last work', async () => {

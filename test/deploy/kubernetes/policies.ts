@@ -9,6 +9,8 @@ import { containers, environmentOf, named, ofKind, podLabels, quantity, workload
 export type Policy = (objects: readonly KubernetesObject[]) => string[];
 
 /** Secrets that are made outside of the repository; deploy/README.md says how. */
+/** A claim that exists already, where the component external-store leaves ours out. */
+const CLAIM_FROM_OUTSIDE = 'frechet-store';
 const SECRETS_FROM_OUTSIDE = ['frechet-redis', 'frechet-api-keys'];
 /** What Node, the BLAS and packing may need beside the arena. */
 const WORKER_OVERHEAD_BYTES = 1024 ** 3;
@@ -82,6 +84,8 @@ export const POD_POLICIES: Readonly<Record<string, Policy>> = {
     eachWorkload(objects, workload => [
       ...references(workload).flatMap(([kind, name]) => {
         if (kind === 'Secret' && SECRETS_FROM_OUTSIDE.includes(name)) return [];
+        if (kind === 'PersistentVolumeClaim' && name === CLAIM_FROM_OUTSIDE && !ofKind(objects, kind).length)
+          return [];
         const exists = objects.some(each => each.kind === kind && each.metadata.name === name);
         return exists ? [] : [`there is no ${kind} ${name}`];
       }),

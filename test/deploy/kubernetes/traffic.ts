@@ -69,6 +69,7 @@ function servicePorts(objects: readonly KubernetesObject[], labels: Readonly<Rec
 /** `→` at the sender's end, `←` at the receiver's. */
 function wantedTraffic(objects: readonly KubernetesObject[]): string[] {
   const ownRedis = ofKind(objects, 'StatefulSet').length > 0;
+  const tracing = objects.some(({ metadata }) => metadata.name === 'frechet-gateway-tracing');
   return [
     'gateway ← namespace frechet.dev/client:8080',
     'gateway ← namespace frechet.dev/monitoring:8090',
@@ -85,6 +86,11 @@ function wantedTraffic(objects: readonly KubernetesObject[]): string[] {
       : ['gateway → 10.0.0.0/8:6379', 'worker → 10.0.0.0/8:6379']),
     'gateway → namespace kubernetes.io/metadata.name:53',
     'worker → namespace kubernetes.io/metadata.name:53',
+    ...(tracing
+      ? ['gateway', 'worker'].flatMap(role =>
+          [4317, 4318].map(port => `${role} → namespace frechet.dev/tracing:${port}`),
+        )
+      : []),
   ].sort();
 }
 
