@@ -18,9 +18,10 @@ import { adaptExpression, type Prometheus, type Sample, startPrometheus, type Ta
 import { startCut } from './trouble/cut.ts';
 import { startFull } from './trouble/full.ts';
 import { startIdle } from './trouble/idle.ts';
+import { repeat } from './trouble/repeat.ts';
 import { startWrong } from './trouble/wrong.ts';
 
-const WAIT_MS_MAX = 40_000;
+const WAIT_MS_MAX = 60_000;
 const EXPRESSIONS = [...ruleExpressions(), ...panelExpressions()];
 /** Alert → the installation whose fault it is about. */
 const PROVOKED: Readonly<Record<string, keyof typeof TROUBLES>> = {
@@ -78,8 +79,11 @@ async function startWell(): Promise<Target[]> {
   releasers.push('the exporters', async () => {
     await Promise.all([redis.stop(), kubelet.stop()]);
   });
-  const load = keepBusy(client);
-  releasers.push('the load', load.stop);
+  let seed = 0;
+  repeat(releasers, 50, () => {
+    seed += 1;
+    return useEverything(client, seed);
+  });
   const inWell = (job: string, pod: string, address: string): Target => ({
     job,
     pod,
@@ -94,34 +98,21 @@ async function startWell(): Promise<Target[]> {
   ];
 }
 
-/** Jobs of every operation, uploads and reads, until stopped. */
-function keepBusy(client: Client): { stop(): Promise<void> } {
-  let isStopped = false;
-  const run = async () => {
-    for (let seed = 1; !isStopped; seed += 1) {
-      const A = await client.upload(matrixNpy(integers(40, 30, seed)));
-      const W = inline(integers(30, 20, seed));
-      for (const job of [
-        { operation: 'value', operands: { A, W } },
-        { operation: 'jvp', operands: { A }, direction: W },
-        { operation: 'vjp', operands: { A }, cotangent: inline(integers(40, 20, seed)) },
-        { operation: 'jacobian', operands: { A, W: { shape: [30, 2] } } },
-        { operation: 'check', operands: { A, W } },
-      ]) {
-        const { id } = await client.compute(job);
-        await client.read(id);
-        await (await client.get(`/v1/jobs/${id}/result`)).arrayBuffer();
-      }
-      await sleep(50);
-    }
-  };
-  const ended = run();
-  return {
-    async stop() {
-      isStopped = true;
-      await ended;
-    },
-  };
+/** Uploads, jobs of every operation, and reads. */
+async function useEverything(client: Client, seed: number): Promise<void> {
+  const A = await client.upload(matrixNpy(integers(40, 30, seed)));
+  const W = inline(integers(30, 20, seed));
+  for (const job of [
+    { operation: 'value', operands: { A, W } },
+    { operation: 'jvp', operands: { A }, direction: W },
+    { operation: 'vjp', operands: { A }, cotangent: inline(integers(40, 20, seed)) },
+    { operation: 'jacobian', operands: { A, W: { shape: [30, 2] } } },
+    { operation: 'check', operands: { A, W } },
+  ]) {
+    const { id } = await client.compute(job);
+    await client.read(id);
+    await (await client.get(`/v1/jobs/${id}/result`)).arrayBuffer();
+  }
 }
 
 /** Queries until the answer is as wanted. Answers the places of those that never were. */
