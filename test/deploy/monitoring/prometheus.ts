@@ -10,6 +10,8 @@ import { type Exporter, freePort, startProgram } from './exporters.ts';
 import { RULE_FILES } from './expressions.ts';
 import { MONITORING_DIR } from './promtool.ts';
 
+/** How long `settle` waits for every answer to be as wanted. */
+const WAIT_MS_MAX = 60_000;
 /** Long enough for several scrapes, short enough to wait for. */
 const RANGE = '15s';
 
@@ -90,6 +92,29 @@ function adaptConfiguration(text: string, targets: readonly Target[]): string {
     })),
   };
   return stringify(config);
+}
+
+/** Queries until the answer is as wanted. Answers the places of those that never were. */
+export async function settle(
+  prometheus: Prometheus,
+  wanted: readonly {
+    readonly place: string;
+    readonly expr: string;
+    readonly holds: (samples: readonly Sample[]) => boolean;
+  }[],
+): Promise<string[]> {
+  const deadline = Date.now() + WAIT_MS_MAX;
+  let open = wanted;
+  while (open.length > 0 && Date.now() < deadline) {
+    const answers = await Promise.all(open.map(({ expr }) => prometheus.query(expr)));
+    open = open.filter(({ holds }, index) => !holds(answers[index] ?? []));
+    if (open.length > 0) await sleep(500);
+  }
+  return open.map(({ place, expr }) => `${place}: ${expr}`);
+}
+
+export function isData(samples: readonly Sample[]): boolean {
+  return samples.some(({ value }) => value[1] !== 'NaN');
 }
 
 async function query(address: string, expr: string): Promise<readonly Sample[]> {
