@@ -2,6 +2,7 @@
 
 import type { Request } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
+import { parseJson } from '../../shared/io/json-text.ts';
 import { JSON_BODY_BYTES_MAX } from '../../shared/job/limits.ts';
 import { type HeldBodies, heldBodies } from './held-bodies.ts';
 
@@ -162,7 +163,7 @@ function refuseEncoding(request: Request): void {
 /**
  * The JSON body. The media type is the caller's to require.
  *
- * @throws body-too-large, request-timeout, json-syntax
+ * @throws body-too-large, request-timeout, json-syntax, schema (what no document may have: json-text.ts)
  */
 export async function readJson(request: Request): Promise<unknown> {
   return parseJson(await readWhole(request));
@@ -173,16 +174,4 @@ export async function readWhole(request: Request): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of bodyChunks(request, { bytesMax: JSON_BODY_BYTES_MAX })) chunks.push(chunk);
   return Buffer.concat(chunks);
-}
-
-/** @throws json-syntax, also where the bytes are not UTF-8 */
-export function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
-  } catch (error) {
-    // V8's message quotes the body; the place is what helps.
-    const position = /position (\d+)/.exec((error as Error).message)?.[1];
-    const place = position === undefined ? '' : ` at character ${position}`;
-    throw new FrechetError('json-syntax', `the body is not JSON in UTF-8${place}`, {}, { cause: error });
-  }
 }

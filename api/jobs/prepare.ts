@@ -3,8 +3,8 @@
 import type { ArrayStore, StagedArray } from '../../shared/io/array-store.ts';
 import { planJob } from '../../shared/job/job-plan.ts';
 import { resolveSpec } from '../../shared/job/resolve.ts';
-import type { BlockLimits } from '../../shared/job/spec.ts';
-import { parseJobRequest } from './job-request.ts';
+import { parseDocument } from '../../shared/job/schema-faults.ts';
+import { type BlockLimits, jobRequest } from '../../shared/job/spec.ts';
 import type { KnownJob } from './known-job.ts';
 import { lookUpValues, type RequestValues } from './request-values.ts';
 
@@ -30,7 +30,7 @@ export async function prepareJob(
   blockLimits: BlockLimits,
   inlineBytesMax?: number,
 ): Promise<PreparedJob> {
-  const request = parseJobRequest(body);
+  const request = parseDocument(jobRequest, body);
   const { values, inlineArrays } = await lookUpValues(
     { arrays, tenant: identity.tenant, parts },
     request,

@@ -2,12 +2,13 @@
 
 import type { Request, Response } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
+import { parseJson } from '../../shared/io/json-text.ts';
 import { BATCH_BYTES_MAX, BATCH_LINE_BYTES_MAX } from '../../shared/job/limits.ts';
 import { acceptBatch, digestPassing, type SentLine } from '../batches/accept.ts';
 import { cancelBatch } from '../batches/cancel.ts';
 import { batchHref, batchLines, describeBatch, findBatch, readBatch } from '../batches/read.ts';
 import type { GatewayDeps } from '../deps.ts';
-import { bodyChunks, contentLength, parseJson, requireMediaType } from '../http/body.ts';
+import { bodyChunks, contentLength, requireMediaType } from '../http/body.ts';
 import { idempotencyKey } from '../http/idempotency-key.ts';
 import { readLines } from '../http/lines.ts';
 import { negotiate } from '../http/negotiate.ts';

@@ -6,6 +6,7 @@ import { type Fault, FrechetError } from '../errors.ts';
 import { ARRAY_RANK_MAX } from '../job/limits.ts';
 import { DTYPES, type Dtype, type FloatArray, floatArray } from '../math/dtype.ts';
 import type { ArrayHeader, ArrayStream } from './array-header.ts';
+import { jsonSyntax, parseJsonText } from './json-text.ts';
 import { type ReadBytes, valuesInRowOrder } from './row-order.ts';
 import { boundedBody, streamOf, type WholeArray } from './whole-array.ts';
 
@@ -20,26 +21,25 @@ const TEXT_PIECE_LENGTH = 64 * 1024;
 /**
  * Reads an upload: nested lists, or `{ "data", "dtype" }`. The body is parsed whole, so it is bounded.
  *
- * @throws body-too-large, json-syntax, and what parseJsonArray throws
+ * @throws body-too-large, and what parseJson and parseJsonArray throw
  */
 export async function decodeJsonArray(source: AsyncIterable<Uint8Array>): Promise<ArrayStream> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  const document = await asJson(async () => {
-    let text = '';
-    for await (const piece of boundedBody(source)) text += decoder.decode(piece, { stream: true });
-    return JSON.parse(text + decoder.decode());
-  });
-  return streamOf(parseDocument(document));
+  return streamOf(parseDocument(parseJsonText(await decodedText(boundedBody(source)))));
 }
 
-/** Translates the two ways in which bytes can fail to be JSON. */
-async function asJson(read: () => Promise<unknown>): Promise<unknown> {
+/** Decoded in passing, so that bytes and text are not both held whole. @throws json-syntax */
+async function decodedText(source: AsyncIterable<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let text = '';
+  for await (const piece of source) text += decoded(decoder, piece, true);
+  return text + decoded(decoder, new Uint8Array(), false);
+}
+
+function decoded(decoder: InstanceType<typeof TextDecoder>, piece: Uint8Array, stream: boolean): string {
   try {
-    return await read();
+    return decoder.decode(piece, { stream });
   } catch (error) {
-    const isNotUtf8 = (error as { code?: unknown }).code === 'ERR_ENCODING_INVALID_ENCODED_DATA';
-    if (!isNotUtf8 && !(error instanceof SyntaxError)) throw error;
-    throw new FrechetError('json-syntax', 'The body is not valid JSON in UTF-8.', {}, { cause: error });
+    throw jsonSyntax(error);
   }
 }
 

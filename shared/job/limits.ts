@@ -5,8 +5,17 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
-/** Largest JSON or CSV body. It is parsed whole in memory; larger arrays come as .npy, which is streamed. */
-export const JSON_BODY_BYTES_MAX = 16 * MIB;
+/**
+ * Largest JSON or CSV body. It is parsed whole, in memory and in one go: two million numbers hold everybody else up for
+ * a fifth of a second. Larger arrays come as .npy, which is streamed.
+ */
+export const JSON_BODY_BYTES_MAX = 4 * MIB;
+/** Nesting of a JSON document: a job has six levels, brackets that only open would take 32 times their size. */
+export const JSON_DEPTH_MAX = 32;
+/** Names in a JSON document, at all levels: an expression's 1,000 nodes have fewer operands than that, each with two. */
+export const JSON_NAMES_MAX = 4096;
+/** Lists and objects in a JSON document: each costs the parser as much as a line of numbers does. */
+export const JSON_LEVELS_MAX = 250_000;
 /** Largest array, as data bytes: what one upload may put into the store. */
 export const ARRAY_BYTES_MAX = 64 * GIB;
 /** Largest side of an array: products of three sides stay exact in a float64 only in BigInt, but each side is exact. */

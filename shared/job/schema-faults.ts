@@ -5,6 +5,8 @@ import { type Fault, FrechetError } from '../errors.ts';
 
 /** One document can have millions of faults; nobody reads past the first few. */
 const FAULTS_MAX = 20;
+/** A step longer than this is no name of ours: its beginning says which one is meant, and the answer stays short. */
+const STEP_LENGTH_MAX = 256;
 
 /**
  * Parses a document, already read from JSON, into the form of a schema.
@@ -45,5 +47,9 @@ function faultsOf(issue: z.core.$ZodIssue): Fault[] {
 
 /** RFC 6901: each step after a slash, with ~ and / escaped; the whole document is the empty string. */
 export function jsonPointer(path: readonly PropertyKey[]): string {
-  return path.map(step => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  return path.map(step => `/${shortened(String(step)).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}
+
+function shortened(step: string): string {
+  return step.length <= STEP_LENGTH_MAX ? step : `${step.slice(0, STEP_LENGTH_MAX)}…`;
 }

@@ -62,7 +62,7 @@ test('the system document has version, every limit, workers and queue', async ()
     queue: unknown;
   };
   assert.match(system.version, /^\d+\.\d+\.\d+/);
-  assert.equal(system.limits.jsonBodyBytesMax, 16 * 1024 * 1024);
+  assert.equal(system.limits.jsonBodyBytesMax, 4 * 1024 * 1024);
   assert.equal(system.limits.jobFlopsMax, '10000000000000000');
   assert.deepEqual(system.workers, []);
   assert.deepEqual(system.queue, { queued: 0, running: 0, backlogFlops: 0 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, type ErrorCode } from '../../shared/errors.ts';
+import { JSON_BODY_BYTES_MAX } from '../../shared/job/limits.ts';
 import { assertProblem } from '../api/problem-assertions.ts';
 import { exchange } from '../api/serve.ts';
 import { AWAITED } from '../house/contract.ts';
@@ -121,7 +122,7 @@ const CASES: readonly (readonly [code: ErrorCode, what: string, request: Request
   ['job-failed', 'the result of a job that failed', { path: '/v1/jobs/{failed}/result' }],
   ['job-finished', 'cancelling what has ended', { method: 'POST', path: '/v1/jobs/{succeeded}/cancel' }],
   ['job-finished', 'cancelling what has failed', { method: 'POST', path: '/v1/jobs/{failed}/cancel' }],
-  ['body-too-large', 'JSON beyond the limit', json('/v1/arrays', ' '.repeat(16 * 1024 * 1024 + 1))],
+  ['body-too-large', 'JSON beyond the limit', json('/v1/arrays', ' '.repeat(JSON_BODY_BYTES_MAX + 1))],
   ['uri-too-long', 'a URL beyond the limit', { path: `/v1/jobs?${'x'.repeat(9000)}` }],
   ['media-type-unsupported', 'an array in XML', { ...npy(NPY), headers: { 'Content-Type': 'text/xml' } }],
   ['media-type-unsupported', 'a job without a type', { path: '/v1/jobs', body: Uint8Array.of(1) }],

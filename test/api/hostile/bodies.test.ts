@@ -1,6 +1,7 @@
 // Bodies of every other kind: .npy headers, CSV, multipart, batches; and what a client may ask about things that exist.
 
 import type { ErrorCode } from '../../../shared/errors.ts';
+import { JSON_BODY_BYTES_MAX } from '../../../shared/job/limits.ts';
 import { postJson } from '../gateway.ts';
 import { type HostileCase, type HostileRequest, json, testHostile } from './hostile.ts';
 
@@ -17,6 +18,9 @@ function npy(header: string, data: Uint8Array = new Uint8Array(16), version = '\
 const header = (descr: string, order: string, shape: string) =>
   `{'descr': ${descr}, 'fortran_order': ${order}, 'shape': ${shape}, }\n`;
 const float64 = (shape: string) => header("'<f8'", 'False', shape);
+
+/** An object with so many names. */
+const manyNames = (count: number) => `{${Array.from({ length: count }, (_, i) => `"${i}":0`).join(',')}}`;
 
 const upload = (body: string | Uint8Array, type = 'application/x-npy'): HostileRequest => ({
   method: 'POST',
@@ -89,13 +93,15 @@ const texts: readonly (readonly [string, string, string, ErrorCode])[] = [
   ['JSON that is ragged', '[[1,2],[3]]', 'application/json', 'array-syntax'],
   ['JSON with another property', '{"data":[1],"shape":[1]}', 'application/json', 'schema'],
   ['JSON with a bad dtype', '{"data":[1],"dtype":"int8"}', 'application/json', 'schema'],
-  [
-    'JSON a hundred thousand deep',
-    '['.repeat(100_000) + ']'.repeat(100_000),
-    'application/json',
-    'array-syntax',
-  ],
-  ['JSON that never closes', '['.repeat(100_000), 'application/json', 'json-syntax'],
+  ['JSON a hundred thousand deep', '['.repeat(100_000) + ']'.repeat(100_000), 'application/json', 'schema'],
+  ['JSON of 4 MiB that only opens', '['.repeat(JSON_BODY_BYTES_MAX), 'application/json', 'schema'],
+  ['JSON of a million empty lists', `[${'[],'.repeat(1_000_000)}[]]`, 'application/json', 'schema'],
+  ['JSON of two million numbers and no end', `[${'1,'.repeat(2_000_000)}`, 'application/json', 'json-syntax'],
+  ['JSON that never closes', '['.repeat(3), 'application/json', 'json-syntax'],
+  ['JSON of rank four', '[[[[1]]]]', 'application/json', 'array-syntax'],
+  ['JSON with its data twice', '{"data":[1],"data":[2]}', 'application/json', 'schema'],
+  ['JSON with a prototype', '{"data":[1],"__proto__":{"dtype":"float32"}}', 'application/json', 'schema'],
+  ['JSON with ten thousand names', manyNames(10_000), 'application/json', 'schema'],
   ['HTML', '<h1>', 'text/html', 'media-type-unsupported'],
   ['a form', 'a=1', 'application/x-www-form-urlencoded', 'media-type-unsupported'],
   ['a pickle', '\x80\x04.', 'application/octet-stream', 'media-type-unsupported'],

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, type ErrorCode } from '../../../shared/errors.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
 import { startGateway, type TestGateway } from '../gateway.ts';
@@ -20,8 +22,9 @@ export type HostileCase = readonly [what: string, request: HostileRequest, code:
 /** Bytes for a socket of their own. */
 export type HostileBytes = readonly [what: string, bytes: string, code: ErrorCode];
 
-const LIVE_MS_MAX = 250;
-const LIVE_TRIES = 5;
+const STALL_MS_MAX = 250;
+const STALL_RESOLUTION_MS = 5;
+const STALL_TRIES = 5;
 const SILENCE_MS_MAX = 5_000;
 
 /** Registers one test for each case, over one gateway. @param prepare makes what the cases may refer to */
@@ -81,23 +84,27 @@ export function testHostileBytes(cases: readonly HostileBytes[]): void {
   }
 }
 
-/** Nothing is stored, nothing is queued, and the gateway answers others at once. */
+/** Nothing is stored, nothing is queued, and nobody else is held up meanwhile. */
 async function unharmed(gateway: TestGateway, attack: () => Promise<void>): Promise<void> {
   const [files, load] = [await gateway.storedFiles(), await gateway.deps.live.load()];
-  await attack();
+  // A machine that does other things at the same time may be late once; a gateway that is held up is late each time.
+  const stalls: number[] = [];
+  while (stalls.length < STALL_TRIES && stalls.every(ms => ms >= STALL_MS_MAX))
+    stalls.push(await longestStall(attack));
+  assert.ok(Math.min(...stalls) < STALL_MS_MAX, `others wait for ${stalls.join(', ')} ms`);
   assert.deepEqual(await gateway.storedFiles(), files, 'nothing is left behind');
   assert.deepEqual(await gateway.deps.live.load(), load, 'nothing is queued');
-  // A machine that does other things at the same time may be late once; a gateway that is held up is late each time.
-  const times: number[] = [];
-  while (times.length < LIVE_TRIES && times.every(ms => ms >= LIVE_MS_MAX))
-    times.push(await timeLive(gateway));
-  assert.ok(Math.min(...times) < LIVE_MS_MAX, `others wait for ${times.join(', ')} ms`);
+  assert.equal((await fetch(`${gateway.url}/livez`)).status, 200);
 }
 
-async function timeLive({ url }: TestGateway): Promise<number> {
-  const startedAt = performance.now();
-  assert.equal((await fetch(`${url}/livez`)).status, 200);
-  return performance.now() - startedAt;
+/** How long the event loop, the gateway's and the attacker's, stood still at most during the attack, in ms. */
+async function longestStall(attack: () => Promise<void>): Promise<number> {
+  const delay = monitorEventLoopDelay({ resolution: STALL_RESOLUTION_MS });
+  delay.enable();
+  await attack();
+  await sleep(2 * STALL_RESOLUTION_MS);
+  delay.disable();
+  return delay.max / 1e6;
 }
 
 /** Sends the bytes, and answers the first answer as soon as it is whole. */

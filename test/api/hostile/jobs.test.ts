@@ -192,8 +192,25 @@ const bombs: readonly (readonly [string, unknown, ErrorCode])[] = [
   [
     'lists ten thousand deep as data',
     `{"operation":"jvp","operands":{"A":{"data":${nested(10_000)}}},"direction":{"data":[[1]]}}`,
-    'array-syntax',
+    'schema',
   ],
+  [
+    'an operand twice',
+    '{"operation":"value","operands":{"A":{"data":1},"W":{"data":2},"A":{"data":3}}}',
+    'schema',
+  ],
+  [
+    'an operand twice, spelt otherwise',
+    '{"operation":"value","operands":{"A":{"data":1},"W":{"data":2},"\\u0041":{"data":3}}}',
+    'schema',
+  ],
+  ['an operation twice, alike', '{"operation":"value","operation":"value"}', 'schema'],
+  [
+    'a prototype inside an operand',
+    '{"operation":"value","operands":{"A":{"data":1,"\\u005f_proto__":{}},"W":{"data":2}}}',
+    'schema',
+  ],
+  ['a property of a mebibyte', JSON.stringify({ ...JOB, ['x'.repeat(1024 * 1024)]: 1 }), 'schema'],
 ];
 
 const cases: HostileCase[] = [

@@ -239,8 +239,8 @@ test('a JSON body is UTF-8 and JSON; the answer to anything else quotes nothing 
     assert.doesNotMatch(problem.detail, /secret/);
   }
   await assertProblem(await post('/things', new Uint8Array([0x22, 0xff, 0x22]), type), 'json-syntax');
-  // A million brackets must not end the process.
-  await assertProblem(await post('/things', '['.repeat(1_000_000), type), 'json-syntax');
+  // A million brackets must not end the process: they are not even parsed.
+  await assertProblem(await post('/things', '['.repeat(1_000_000), type), 'schema');
 });
 
 test('another media type, charset or encoding is 415', async () => {

@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import type { PlanDocument } from '../../../api/jobs/preview.ts';
 import type { ErrorCode } from '../../../shared/errors.ts';
 import { encodeNpyHeader } from '../../../shared/io/npy.ts';
+import { JSON_BODY_BYTES_MAX } from '../../../shared/job/limits.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
 import { jobIn, postJson, specOf, startGateway, type TestGateway } from '../gateway.ts';
 import { assertProblem } from '../problem-assertions.ts';
@@ -150,7 +151,7 @@ test('a media type that is neither JSON nor multipart is refused, and so is a bo
   const post = (body: string, type: string) =>
     fetch(`${gateway.url}/v1/jobs`, { method: 'POST', headers: { 'Content-Type': type }, body });
   await assertProblem(await post('{}', 'text/plain'), 'media-type-unsupported');
-  await assertProblem(await post(' '.repeat(16 * 1024 * 1024 + 1), 'application/json'), 'body-too-large');
+  await assertProblem(await post(' '.repeat(JSON_BODY_BYTES_MAX + 1), 'application/json'), 'body-too-large');
 });
 
 const A_NPY = Buffer.concat([
