@@ -3,20 +3,8 @@
 import { deepEqual, equal, throws } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { FrechetError } from '../../../shared/errors.ts';
-import { parseExpression, type Syntax } from '../../../shared/math/parse.ts';
-
-const SIGNS = { sum: '+', difference: '-', product: '*' } as const;
-
-function parenthesize(syntax: Syntax): string {
-  const texts: string[] = [];
-  for (const node of syntax.nodes) {
-    if (node.kind === 'name') texts.push(node.name);
-    else if (node.kind === 'number') texts.push(String(node.value));
-    else if ('left' in node) texts.push(`(${texts[node.left]}${SIGNS[node.kind]}${texts[node.right]})`);
-    else texts.push(node.kind === 'negation' ? `(-${texts[node.operand]})` : `(${texts[node.operand]}')`);
-  }
-  return texts.at(-1) ?? '';
-}
+import { parseExpression } from '../../../shared/math/parse.ts';
+import { parenthesize } from '../../support/parenthesize.ts';
 
 function faultOf(text: string): FrechetError {
   try {
