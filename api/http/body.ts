@@ -5,10 +5,13 @@ import { FrechetError } from '../../shared/errors.ts';
 import { parseJson } from '../../shared/io/json-text.ts';
 import { JSON_BODY_BYTES_MAX } from '../../shared/job/limits.ts';
 import { type HeldBodies, heldBodies } from './held-bodies.ts';
+import type { Place } from './turnstile.ts';
 
 /** A body must bring at least this many bytes in every window spent waiting for it; our own slowness does not count. */
 const BODY_WINDOW_SECONDS = 30;
 const BODY_WINDOW_BYTES_MIN = 64 * 1024;
+/** A body that has waited this long in all for its client, with a place of its own, waits on without it. */
+const PLACE_WAIT_MS_MAX = 1_000;
 
 export interface BodyLimits {
   /**
@@ -19,6 +22,8 @@ export interface BodyLimits {
   /** What counts the bytes of bodies held whole. */
   readonly held?: Pick<HeldBodies, 'hold'>;
   readonly windowSeconds?: number;
+  /** Where bodies wait in line for their turn: what a slow client's body gives up while it waits. */
+  readonly place?: Place | undefined;
 }
 
 /**
@@ -31,7 +36,7 @@ export async function* bodyChunks(request: Request, limits: BodyLimits = {}): As
   const bytesMax = limits.bytesMax ?? Number.POSITIVE_INFINITY;
   refuseLarger(contentLength(request) ?? 0, bytesMax);
   sendContinue(request);
-  const patience = new Patience(limits.windowSeconds ?? BODY_WINDOW_SECONDS);
+  const patience = new Patience(limits.windowSeconds ?? BODY_WINDOW_SECONDS, limits.place);
   let bytes = 0;
   while (!request.readableEnded) {
     if (request.destroyed && !request.complete) throw clientGone();
@@ -51,22 +56,23 @@ export async function* bodyChunks(request: Request, limits: BodyLimits = {}): As
 /** Counts the time spent waiting for the client, in windows, and what arrived in them. */
 class Patience {
   readonly #windowMs: number;
+  readonly #place: Place | undefined;
   #waitedMs = 0;
+  #waitedInPlaceMs = 0;
   #bytes = 0;
 
-  constructor(windowSeconds: number) {
+  constructor(windowSeconds: number, place: Place | undefined) {
     this.#windowMs = windowSeconds * 1000;
+    this.#place = place;
   }
 
   received(bytes: number): void {
     this.#bytes += bytes;
   }
 
-  /** Resolves when there may be something to read, an end included. @throws request-timeout */
+  /** Resolves when there may be something to read, an end included. @throws request-timeout, system-busy */
   async waitFor(request: Request): Promise<void> {
-    const startedAt = performance.now();
-    const arrived = await readableWithin(request, Math.max(0, this.#windowMs - this.#waitedMs));
-    this.#waitedMs += performance.now() - startedAt;
+    const arrived = (await this.#waitInPlace(request)) || (await this.#waitOutside(request));
     if (arrived && this.#waitedMs < this.#windowMs) return;
     if (this.#bytes < BODY_WINDOW_BYTES_MIN) {
       const seconds = this.#windowMs / 1000;
@@ -77,6 +83,31 @@ class Patience {
     }
     this.#waitedMs = 0;
     this.#bytes = 0;
+  }
+
+  async #waitInPlace(request: Request): Promise<boolean> {
+    const limitMs = this.#place === undefined ? Number.POSITIVE_INFINITY : PLACE_WAIT_MS_MAX;
+    const waitedBeforeMs = this.#waitedMs;
+    const arrived = await this.#wait(request, limitMs - this.#waitedInPlaceMs);
+    this.#waitedInPlaceMs += this.#waitedMs - waitedBeforeMs;
+    return arrived;
+  }
+
+  async #waitOutside(request: Request): Promise<boolean> {
+    if (this.#place === undefined || this.#waitedMs >= this.#windowMs) return false;
+    this.#waitedInPlaceMs = 0;
+    return this.#place.outside(() => this.#wait(request, Number.POSITIVE_INFINITY));
+  }
+
+  /** Within the window, and the limit if that is less. What the line makes us wait is not the client's fault. */
+  async #wait(request: Request, limitMs: number): Promise<boolean> {
+    const startedAt = performance.now();
+    const arrived = await readableWithin(
+      request,
+      Math.max(0, Math.min(limitMs, this.#windowMs - this.#waitedMs)),
+    );
+    this.#waitedMs += performance.now() - startedAt;
+    return arrived;
   }
 }
 

@@ -1,34 +1,69 @@
 // Lets a number of requests through at a time; the others wait in line, unread, so that their clients slow down by
-// themselves. Who waits too long is told to come again.
+// themselves. Who waits too long is told to come again. A place is for those who move: one whose client is slow waits for
+// it outside, so that slow clients, however many, keep no place from a fast one.
 
 import type { Request } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
 
 const RETRY_AFTER_SECONDS = 5;
 
+export interface TurnstileLimits {
+  /** How many are inside at a time. */
+  readonly places: number;
+  /** How many more may have begun, and wait outside for their clients: what they have read stays in memory. */
+  readonly outside: number;
+  readonly waitSeconds: number;
+}
+
+/** The place of one request. */
+export interface Place {
+  /** Gives the place to others while `wait` lasts, then waits in line again. @throws system-busy */
+  outside<T>(wait: () => Promise<T>): Promise<T>;
+}
+
 export class Turnstile {
-  readonly #places: number;
-  readonly #waitMs: number;
+  readonly #limits: TurnstileLimits;
   readonly #line: (() => void)[] = [];
   #inside = 0;
+  #outside = 0;
 
-  constructor(places: number, waitSeconds: number) {
-    this.#places = places;
-    this.#waitMs = waitSeconds * 1000;
+  constructor(limits: TurnstileLimits) {
+    this.#limits = limits;
   }
 
   /** Runs `pass` when it is the request's turn. @throws system-busy; http-syntax where the client went away waiting */
-  async pass<T>(request: Request, pass: () => Promise<T>): Promise<T> {
-    if (this.#inside >= this.#places) await this.#wait(request);
-    else this.#inside += 1;
+  async pass<T>(request: Request, pass: (place: Place) => Promise<T>): Promise<T> {
+    await this.#enter(request);
+    let isInside = true;
+    const outside = async <R>(wait: () => Promise<R>): Promise<R> => {
+      if (this.#outside >= this.#limits.outside) throw tooBusy();
+      this.#leave();
+      isInside = false;
+      this.#outside += 1;
+      const result = await wait().finally(() => {
+        this.#outside -= 1;
+      });
+      await this.#enter(request);
+      isInside = true;
+      return result;
+    };
     try {
-      return await pass();
+      return await pass({ outside });
     } finally {
-      // The place goes to the next in line without being free in between, so that nobody overtakes.
-      const next = this.#line.shift();
-      if (next === undefined) this.#inside -= 1;
-      else next();
+      if (isInside) this.#leave();
     }
+  }
+
+  async #enter(request: Request): Promise<void> {
+    if (this.#inside >= this.#limits.places) await this.#wait(request);
+    else this.#inside += 1;
+  }
+
+  /** The place goes to the next in line without being free in between, so that nobody overtakes. */
+  #leave(): void {
+    const next = this.#line.shift();
+    if (next === undefined) this.#inside -= 1;
+    else next();
   }
 
   #wait(request: Request): Promise<void> {
@@ -44,7 +79,7 @@ export class Turnstile {
         settle(() => reject(error));
       };
       const gone = () => leave(new FrechetError('http-syntax', 'the connection closed before its turn came'));
-      const timer = setTimeout(() => leave(tooBusy()), this.#waitMs);
+      const timer = setTimeout(() => leave(tooBusy()), this.#limits.waitSeconds * 1000);
       request.res?.once('close', gone);
       this.#line.push(admit);
     });

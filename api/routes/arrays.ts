@@ -11,7 +11,8 @@ import { bodyChunks, contentLength, requireMediaType } from '../http/body.ts';
 import { pageRequest } from '../http/paging.ts';
 import { ARRAY_MEDIA_TYPES, type ArrayMediaType, answerArray } from '../http/representation.ts';
 import { pathParameter, type Route } from '../http/route.ts';
-import { Turnstile } from '../http/turnstile.ts';
+import type { Place } from '../http/turnstile.ts';
+import { inTurn } from '../http/uploads.ts';
 import { requireSpace } from '../jobs/admit.ts';
 import { arrayInUse } from '../jobs/array-use.ts';
 
@@ -30,22 +31,10 @@ export function arrayRoutes(deps: ArrayDeps): readonly Route[] {
   ];
 }
 
-/** Below it an upload takes next to nothing, and goes past the line. */
-const SMALL_BODY_BYTES = 64 * 1024;
-const UPLOAD_WAIT_SECONDS_MAX = 60;
-/**
- * It is the memory of the process that is shared out: a `.npy` takes some MiB while it lasts, for the chunk being filled
- * and the one being written; text lies there whole, and takes several times its size while it is parsed.
- */
-const STREAMED = new Turnstile(32, UPLOAD_WAIT_SECONDS_MAX);
-const PARSED = new Turnstile(8, UPLOAD_WAIT_SECONDS_MAX);
-
 async function upload(deps: ArrayDeps, request: Request, response: Response): Promise<void> {
   const type = requireMediaType(request, ARRAY_MEDIA_TYPES);
-  const receive = () => receiveArray(deps, type, request, response);
-  const isSmall = (contentLength(request) ?? Number.POSITIVE_INFINITY) <= SMALL_BODY_BYTES;
-  const turnstile = type === 'application/x-npy' ? STREAMED : PARSED;
-  await (isSmall ? receive() : turnstile.pass(request, receive));
+  const line = type === 'application/x-npy' ? 'streamed' : 'parsed';
+  await inTurn(request, line, place => receiveArray(deps, type, request, response, place));
 }
 
 async function receiveArray(
@@ -53,9 +42,13 @@ async function receiveArray(
   type: ArrayMediaType,
   request: Request,
   response: Response,
+  place: Place | undefined,
 ): Promise<void> {
   // The header of a .npy says how long its body is; text has to be bounded.
-  const body = bodyChunks(request, type === 'application/x-npy' ? {} : { bytesMax: JSON_BODY_BYTES_MAX });
+  const body = bodyChunks(request, {
+    ...(type !== 'application/x-npy' && { bytesMax: JSON_BODY_BYTES_MAX }),
+    place,
+  });
   const { header, data } = await decodeArray(type, body, contentLength(request));
   const { array, created } = await storeArray(deps, request.tenant, header, data);
   const document = arrayDocument(array);

@@ -10,6 +10,8 @@ import { decodeArray } from '../http/array-body.ts';
 import { bodyChunks, readWhole, requireMediaType } from '../http/body.ts';
 import { type MultipartPart, multipartBoundary, readMultipart } from '../http/multipart.ts';
 import { ARRAY_MEDIA_TYPES } from '../http/representation.ts';
+import type { Place } from '../http/turnstile.ts';
+import { inTurn } from '../http/uploads.ts';
 import type { Submission } from '../jobs/prepare.ts';
 
 type SentDocument = Pick<Submission, 'body' | 'digest'>;
@@ -31,12 +33,14 @@ export async function withSubmission<T>(
   const type = requireMediaType(request, ['application/json', 'multipart/form-data']);
   if (type === 'application/json')
     return use({ ...parseDocument(await readWhole(request)), parts: new Map() });
-  const parts = new Map<string, StagedArray>();
-  try {
-    return await use({ ...(await receiveParts(request, arrays, parts)), parts });
-  } finally {
-    for (const part of parts.values()) await part.discard();
-  }
+  return inTurn(request, 'streamed', async place => {
+    const parts = new Map<string, StagedArray>();
+    try {
+      return await use({ ...(await receiveParts(request, arrays, parts, place)), parts });
+    } finally {
+      for (const part of parts.values()) await part.discard();
+    }
+  });
 }
 
 /** Stages every array into `parts` and answers the job. Parts come in any order. */
@@ -44,10 +48,11 @@ async function receiveParts(
   request: Request,
   arrays: ArrayStore,
   parts: Map<string, StagedArray>,
+  place: Place | undefined,
 ): Promise<SentDocument> {
   const boundary = multipartBoundary(request.get('content-type') ?? '');
   let job: SentDocument | undefined;
-  for await (const part of readMultipart(bodyChunks(request), boundary)) {
+  for await (const part of readMultipart(bodyChunks(request, { place }), boundary)) {
     if (parts.has(part.name) || (part.name === JOB_PART && job !== undefined)) {
       throw new FrechetError('multipart-syntax', `there are two parts "${part.name}"`);
     }

@@ -13,16 +13,20 @@ let mostInside = 0;
 let passed: string[] = [];
 /** Lets those inside go on. */
 let open: (() => void)[] = [];
+/** Their clients go on. */
+let slow: ((value: unknown) => void)[] = [];
 
 before(async () => {
-  const turnstile = new Turnstile(PLACES, 0.5);
+  const turnstile = new Turnstile({ places: PLACES, outside: 1, waitSeconds: 0.5 });
   served = await serve([
     {
       method: 'POST',
       path: '/through/{name}',
       handle: (request, response) =>
-        turnstile.pass(request, async () => {
+        turnstile.pass(request, async place => {
           passed.push(String(request.params.name));
+          if (request.params.name === 'slow')
+            await place.outside(() => new Promise(resolve => slow.push(resolve)));
           inside += 1;
           mostInside = Math.max(mostInside, inside);
           await new Promise<void>(resolve => open.push(resolve));
@@ -38,6 +42,7 @@ beforeEach(() => {
   mostInside = 0;
   passed = [];
   open = [];
+  slow = [];
 });
 
 const go = (name: string) => fetch(`${served.url}/through/${name}`, { method: 'POST' });
@@ -92,4 +97,47 @@ test('a client that goes away while it waits leaves the line', async () => {
   for (const release of open) release();
   assert.equal((await patient).status, 200);
   for (const answer of first) assert.equal((await answer).status, 200);
+});
+
+test('who waits for its client keeps no place, and waits in line again when it goes on', async () => {
+  const answers = [go('slow'), go('a'), go('b')];
+  await soon();
+  assert.deepEqual([passed, mostInside], [['slow', 'a', 'b'], 2]);
+  slow[0]?.(undefined);
+  await soon();
+  assert.equal(inside, 2, 'the places are taken');
+  open.shift()?.();
+  await soon();
+  assert.equal(inside, 2, 'now it has one again');
+  for (const release of open) release();
+  for (const answer of answers) assert.equal((await answer).status, 200);
+  assert.equal(mostInside, PLACES);
+});
+
+test('no more than a few wait for their clients: what they sent lies in memory', async () => {
+  const first = go('slow');
+  await soon();
+  await assertProblem(await go('slow'), 'system-busy');
+  slow[0]?.(undefined);
+  await soon();
+  open.shift()?.();
+  assert.equal((await first).status, 200);
+});
+
+test('one that finds no place again in time is told to come again, and gives back no place it does not have', async () => {
+  const late = go('slow');
+  await soon();
+  const others = [go('a'), go('b')];
+  await soon();
+  slow[0]?.(undefined);
+  await assertProblem(await late, 'system-busy');
+  const next = go('c');
+  await soon();
+  assert.equal(inside, 2);
+  while (open.length > 0) {
+    open.shift()?.();
+    await soon();
+  }
+  for (const answer of [...others, next]) assert.equal((await answer).status, 200);
+  assert.equal(mostInside, PLACES);
 });
