@@ -10,8 +10,10 @@ import type { Place } from './turnstile.ts';
 /** A body must bring at least this many bytes in every window spent waiting for it; our own slowness does not count. */
 const BODY_WINDOW_SECONDS = 30;
 const BODY_WINDOW_BYTES_MIN = 64 * 1024;
-/** A body that has waited this long in all for its client, with a place of its own, waits on without it. */
-const PLACE_WAIT_MS_MAX = 1_000;
+/** A body that has waited this long in all for its client, with a place of its own, waits on without it … */
+const PLACE_WAIT_MS_MAX = 250;
+/** … and is known to be slow from then on. */
+const SLOW_PLACE_WAIT_MS_MAX = 25;
 
 export interface BodyLimits {
   /**
@@ -58,7 +60,8 @@ class Patience {
   readonly #windowMs: number;
   readonly #place: Place | undefined;
   #waitedMs = 0;
-  #waitedInPlaceMs = 0;
+  /** How much more it may wait in its place. */
+  #placeWaitLeftMs = PLACE_WAIT_MS_MAX;
   #bytes = 0;
 
   constructor(windowSeconds: number, place: Place | undefined) {
@@ -86,16 +89,16 @@ class Patience {
   }
 
   async #waitInPlace(request: Request): Promise<boolean> {
-    const limitMs = this.#place === undefined ? Number.POSITIVE_INFINITY : PLACE_WAIT_MS_MAX;
+    if (this.#place === undefined) return this.#wait(request, Number.POSITIVE_INFINITY);
     const waitedBeforeMs = this.#waitedMs;
-    const arrived = await this.#wait(request, limitMs - this.#waitedInPlaceMs);
-    this.#waitedInPlaceMs += this.#waitedMs - waitedBeforeMs;
+    const arrived = await this.#wait(request, this.#placeWaitLeftMs);
+    this.#placeWaitLeftMs -= this.#waitedMs - waitedBeforeMs;
     return arrived;
   }
 
   async #waitOutside(request: Request): Promise<boolean> {
     if (this.#place === undefined || this.#waitedMs >= this.#windowMs) return false;
-    this.#waitedInPlaceMs = 0;
+    this.#placeWaitLeftMs = SLOW_PLACE_WAIT_MS_MAX;
     return this.#place.outside(() => this.#wait(request, Number.POSITIVE_INFINITY));
   }
 
