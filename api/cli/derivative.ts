@@ -9,7 +9,7 @@ import { SERVICE_OPTIONS, withClient } from './connection.ts';
 import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
 import { ARRAY_NOTES, JOB_OPTIONS, positionalUsage, readJobInput } from './job-input.ts';
 import { matrixText, SHOWN_ELEMENTS_MAX } from './matrix-text.ts';
-import { formatBytes, formatSeconds } from './progress.ts';
+import { formatBrief, formatBytes, formatSeconds } from './progress.ts';
 import { runJob } from './run-job.ts';
 
 export const OUTPUT_OPTIONS: OptionTable = {
@@ -110,12 +110,12 @@ async function deliverReport(
 
 function reportText({ expression, wrt }: Job, { passed, linear, taylor, adjoint }: CheckReport): string {
   const remainder = linear
-    ? `linear in ${wrt}; largest remainder ${brief(Math.max(...taylor.remainders))}, bound ${brief(taylor.bound)}`
+    ? `linear in ${wrt}; largest remainder ${formatBrief(Math.max(...taylor.remainders))}, bound ${formatBrief(taylor.bound)}`
     : `not linear in ${wrt}; rate ${taylor.rate ?? 'not to be told from rounding'}, at least 1.9 is needed`;
   return [
     `${passed ? 'passed' : 'NOT PASSED'}: ${expression} in ${wrt}\n`,
     `  remainder  ${remainder}\n`,
-    `  adjoint    defect ${brief(adjoint.relativeDefect)}, bound ${brief(adjoint.bound)}\n`,
+    `  adjoint    defect ${formatBrief(adjoint.relativeDefect)}, bound ${formatBrief(adjoint.bound)}\n`,
   ].join('');
 }
 
@@ -129,16 +129,12 @@ function summaryText(job: Job, output: string | undefined): string {
   const parts = [`${shape} ${result?.dtype}`];
   if (verification !== null) {
     const { method, maxError, bound } = verification;
-    parts.push(`verified by ${method}: error ${brief(maxError)}, bound ${brief(bound)}`);
+    parts.push(`verified by ${method}: error ${formatBrief(maxError)}, bound ${formatBrief(bound)}`);
   }
   if (timings !== null) parts.push(`${formatSeconds(timings.computeSeconds)} of computing on ${kernel}`);
   if (output !== undefined && output !== '-') parts.push(`${formatBytes(result?.bytes ?? 0)} in ${output}`);
   if (output === undefined && !isShown(job)) parts.push('too large to show: -o FILE.npy keeps it');
   return parts.join(' · ');
-}
-
-function brief(value: number): number {
-  return Number(value.toPrecision(2));
 }
 
 function write(stream: NodeJS.WriteStream, chunk: Uint8Array): Promise<void> {

@@ -162,8 +162,12 @@ async function examineService(
   const { version, workers } = await createClient({ url, key, retry: { retries: 1 } }).system({ signal });
   const kernels = [...new Set(workers.map(({ kernel }) => kernel))].join(', ');
   const threads = workers.reduce((sum, worker) => sum + worker.threads, 0);
-  const detail = `${url} runs ${version} with ${workers.length} workers, ${threads} threads, kernels ${kernels || 'none'}`;
+  const detail = `${url} runs ${version} with ${counted(workers.length, 'worker')}, ${counted(threads, 'thread')}, kernels ${kernels || 'none'}`;
   return workers.length === 0
     ? { verdict: 'warning', detail: `${detail}: jobs wait for one` }
     : { verdict: 'ok', detail };
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

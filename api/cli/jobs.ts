@@ -8,7 +8,7 @@ import { deliver, OUTPUT_OPTIONS } from './derivative.ts';
 import { EXIT_CODES, type ExitCode, UsageError } from './exit-codes.ts';
 import { jobWithFiles } from './job-file.ts';
 import { ARRAY_NOTES, JOB_OPTIONS, readJobInput } from './job-input.ts';
-import { createProgressView, formatBytes, formatSeconds } from './progress.ts';
+import { createProgressView, formatBrief, formatBytes, formatSeconds } from './progress.ts';
 import { followJob, succeeded } from './run-job.ts';
 
 const OPERATIONS: readonly Operation[] = ['value', 'jvp', 'vjp', 'jacobian', 'check'];
@@ -83,7 +83,10 @@ function statusText(job: Job): string {
     rows.push(['result', `${(result.shape ?? ['a report']).join('×')}, ${formatBytes(result.bytes ?? 0)}`]);
   }
   if (verification !== null)
-    rows.push(['verified', `error ${verification.maxError}, bound ${verification.bound}`]);
+    rows.push([
+      'verified',
+      `error ${formatBrief(verification.maxError)}, bound ${formatBrief(verification.bound)}`,
+    ]);
   if (error !== null) rows.push(['error', `${error.title}: ${error.detail}`]);
   return `${table(rows)}\n`;
 }

@@ -105,3 +105,8 @@ export function formatSeconds(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
+
+/** An error or a bound: two digits say what it is. */
+export function formatBrief(value: number): number {
+  return Number(value.toPrecision(2));
+}

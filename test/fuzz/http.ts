@@ -77,9 +77,9 @@ export async function startHttpCampaign(): Promise<Campaign & { stop(): Promise<
       return judge(text, bytes);
     },
     async end() {
+      equal(gateway.process.exitCode, null, gateway.log().slice(-5_000));
       const { failures, ...liveMs } = await probe.stop();
       equal(failures, 0, 'others are answered meanwhile');
-      equal(gateway.process.exitCode, null, gateway.log());
       equal((await fetch(`${gateway.url}/readyz`)).status, 200);
       const bugs = gateway
         .log()
