@@ -55,6 +55,8 @@ export function createHttpServer(app: RequestListener, restSeconds = REST_SECOND
   // The body is asked for when it is read (http/body.ts), so that a refused upload is never sent.
   server.on('checkContinue', handle);
   server.on('checkExpectation', handle);
+  // Node takes its own listeners off a socket that it gives away (CONNECT), and an error without one ends the process.
+  server.on('connection', socket => socket.on('error', () => socket.destroy()));
   const refused = new WeakSet<Duplex>();
   server.on('clientError', (error: ParserError, socket: Duplex) => {
     // A parser that failed fails again on every further packet; those are read and dropped.

@@ -16,6 +16,8 @@ import { type GatewayProcess, startGatewayProcess } from '../system/gateway-proc
 
 const MIB = 1024 * 1024;
 const LANES = 16;
+/** Different uploads, of all kinds and many sizes. */
+const UPLOADS = 32;
 const SLOW_PIECE_BYTES = 1024;
 const SLOW_EVERY_MS = 250;
 const FAST_SIDE = 512;
@@ -64,16 +66,18 @@ export async function runRoughClients(options: RoughOptions): Promise<RoughRepor
 async function strain(gateway: GatewayProcess, options: RoughOptions): Promise<RoughReport> {
   const random = createRandom(options.seed);
   const port = Number(new URL(gateway.url).port);
-  await uploadFast(gateway.url, 0);
+  const uploads = makeUploads(random);
+  const fast = makeFastUploads();
+  await uploadFast(gateway.url, fast[0]!);
   const before = await countDescriptors(gateway);
   const probe = probeLive(gateway.url);
   const memory: number[] = [];
   const fastMs: number[] = [];
   let slowRefused = 0;
   for (let round = 0; round < options.rounds; round += 1) {
-    await abortUploads(port, options.aborted, random);
+    await abortUploads(port, options.aborted, uploads, random);
     const slow = crawl(port, options.slow, options.slowSeconds);
-    fastMs.push(...(await uploadBeside(gateway.url, slow.ended)));
+    fastMs.push(...(await uploadBeside(gateway.url, fast, slow.ended)));
     slowRefused += await slow.ended;
     await settled(gateway, before);
     memory.push((await gateway.memory()).current);
@@ -101,20 +105,24 @@ async function strain(gateway: GatewayProcess, options: RoughOptions): Promise<R
   };
 }
 
-async function abortUploads(port: number, count: number, random: Random): Promise<void> {
+async function abortUploads(
+  port: number,
+  count: number,
+  uploads: readonly Buffer[],
+  random: Random,
+): Promise<void> {
   let begun = 0;
   const lane = async (own: Random) => {
     while (begun < count) {
       begun += 1;
-      await abortUpload(port, own);
+      await abortUpload(port, own.pick(uploads), own);
     }
   };
   await Promise.all(Array.from({ length: LANES }, () => lane(random.fork())));
 }
 
-/** Sends a random upload to a random byte short of its end, in pieces, then hangs up, politely or not. */
-async function abortUpload(port: number, random: Random): Promise<void> {
-  const bytes = uploadBytes(random);
+/** Sends an upload to a random byte short of its end, in pieces, then hangs up, politely or not. */
+async function abortUpload(port: number, bytes: Buffer, random: Random): Promise<void> {
   const cutAt = random.below(bytes.length);
   const socket = await opened(port);
   for (let at = 0; at < cutAt; ) {
@@ -127,30 +135,30 @@ async function abortUpload(port: number, random: Random): Promise<void> {
   else socket.destroy();
 }
 
-function uploadBytes(random: Random): Buffer {
-  const side = 1 + random.below(400);
-  const npy = encodeNpy({
-    shape: [side, side],
-    dtype: 'float64',
-    order: 'C',
-    values: new Array(side * side).fill(random.next()),
-  });
-  switch (random.below(4)) {
-    case 0:
-      return post('/v1/arrays', 'application/x-npy', npy);
-    case 1:
-      return post(
-        '/v1/arrays',
-        'application/json',
-        Buffer.from(JSON.stringify(new Array(side * side).fill(0.125))),
-      );
-    case 2:
-      return chunked('/v1/arrays', 'application/x-npy', npy);
-    default: {
-      const head = '--x\r\nContent-Disposition: form-data; name="A"\r\n\r\n';
-      return post('/v1/jobs', 'multipart/form-data; boundary=x', Buffer.concat([Buffer.from(head), npy]), 64);
+/** Made once: what the driver computes meanwhile, the prober would count as the gateway's delay. */
+function makeUploads(random: Random): Buffer[] {
+  return Array.from({ length: UPLOADS }, (_, index) => {
+    const side = 1 + random.below(400);
+    const values = new Array<number>(side * side).fill(0.125);
+    const npy = encodeNpy({ shape: [side, side], dtype: 'float64', order: 'C', values });
+    switch (index % 4) {
+      case 0:
+        return post('/v1/arrays', 'application/x-npy', npy);
+      case 1:
+        return post('/v1/arrays', 'application/json', Buffer.from(JSON.stringify(values)));
+      case 2:
+        return chunked('/v1/arrays', 'application/x-npy', npy);
+      default: {
+        const head = '--x\r\nContent-Disposition: form-data; name="A"\r\n\r\n';
+        return post(
+          '/v1/jobs',
+          'multipart/form-data; boundary=x',
+          Buffer.concat([Buffer.from(head), npy]),
+          64,
+        );
+      }
     }
-  }
+  });
 }
 
 /** @param more bytes that are announced and never come */
@@ -195,7 +203,11 @@ function crawl(port: number, count: number, seconds: number): { readonly ended: 
 }
 
 /** Milliseconds of each upload until `over`. */
-async function uploadBeside(url: string, over: Promise<unknown>): Promise<number[]> {
+async function uploadBeside(
+  url: string,
+  bodies: readonly FastUpload[],
+  over: Promise<unknown>,
+): Promise<number[]> {
   const times: number[] = [];
   let isOver = false;
   void over.finally(() => {
@@ -203,17 +215,23 @@ async function uploadBeside(url: string, over: Promise<unknown>): Promise<number
   });
   while (!isOver) {
     const startedAt = performance.now();
-    await uploadFast(url, times.length + 1);
+    await uploadFast(url, bodies[times.length % bodies.length]!);
     times.push(performance.now() - startedAt);
     await sleep(50);
   }
   return times;
 }
 
-async function uploadFast(url: string, mark: number): Promise<void> {
-  const values = new Array<number>(FAST_SIDE * FAST_SIDE).fill(0.5);
-  values[0] = mark % FAST_MARKS;
-  const body = encodeNpy({ shape: [FAST_SIDE, FAST_SIDE], dtype: 'float64', order: 'C', values });
+type FastUpload = ReturnType<typeof encodeNpy>;
+
+function makeFastUploads(): FastUpload[] {
+  return Array.from({ length: FAST_MARKS }, (_, mark) => {
+    const values = new Array<number>(FAST_SIDE * FAST_SIDE).fill(mark);
+    return encodeNpy({ shape: [FAST_SIDE, FAST_SIDE], dtype: 'float64', order: 'C', values });
+  });
+}
+
+async function uploadFast(url: string, body: FastUpload): Promise<void> {
   const response = await fetch(`${url}/v1/arrays`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/x-npy' },

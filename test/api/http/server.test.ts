@@ -61,3 +61,28 @@ test('closing waits for the answer under way, and not longer than it may', async
   await assert.rejects(never);
   assert.ok(seconds > 0.8 && seconds < 3, `${seconds} s`);
 });
+
+test('a client that resets its connection, whatever it sent, ends nothing but that', async () => {
+  const server = createHttpServer((_request, response) => void response.end('done'));
+  const url = await listen(server, '127.0.0.1', 0);
+  const requests = [
+    'CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n',
+    'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx',
+    'no HTTP\r\n\r\n',
+    'GET / HT',
+  ];
+  try {
+    for (const request of requests) {
+      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      await once(socket, 'connect');
+      socket.write(request);
+      await new Promise(resolve => setTimeout(resolve, 50));
+      socket.resetAndDestroy();
+      await new Promise(resolve => setTimeout(resolve, 50));
+      assert.equal(await (await fetch(url)).text(), 'done', request);
+    }
+  } finally {
+    await closeServer(server, 1);
+  }
+});
