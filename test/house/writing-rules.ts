@@ -58,7 +58,8 @@ function saysItsIdea(text: string): boolean {
 /** Files below `test/` that test none of ours: a path that mirrors a source, or a room of tests of its own. */
 export function strayTests(sources: readonly Source[]): string[] {
   const paths = new Set(sources.map(source => source.path));
-  const ownRooms = /^test\/(system|house|chaos|faults|simulation|fuzz|strain|bench|api\/hostile|run\.test\.ts)/;
+  const ownRooms =
+    /^test\/(system|house|chaos|faults|simulation|fuzz|strain|bench|api\/hostile|run\.test\.ts)/;
   return [...paths]
     .filter(path => path.endsWith('.test.ts') && !ownRooms.test(path))
     .filter(path => !mirrors(path, paths));
