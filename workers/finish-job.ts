@@ -12,6 +12,7 @@ import type { OpenJobs } from '../shared/io/open-jobs.ts';
 import type { JobPlan } from '../shared/job/job-plan.ts';
 import type {
   BlockReceipt,
+  ErrorBound,
   JobProblem,
   Manifest,
   Outcome,
@@ -105,6 +106,7 @@ function succeeded(
     ...endTimes(deps, spec),
     manifest: manifestOf(plan, receipts),
     verification: worstVerification(receipts),
+    errorBound: sumErrorBounds(receipts),
     kernel: receipts[0]?.kernel ?? 'reference',
     seconds: { queue, ...sumSeconds(receipts) },
   };
@@ -140,6 +142,16 @@ function worstVerification(receipts: readonly BlockReceipt[]): Verification {
 /** How much of what rounding allows was used up. */
 function closeness({ maxError, bound }: Verification): number {
   return bound === 0 ? 0 : maxError / bound;
+}
+
+/** Blocks are pieces of the result, and the norm is a sum. A receipt of before bounds were kept says nothing. */
+function sumErrorBounds(receipts: readonly BlockReceipt[]): ErrorBound | null {
+  let [absolute, size] = [0, 0];
+  for (const { errorBound } of receipts) {
+    absolute += errorBound?.absolute ?? Number.POSITIVE_INFINITY;
+    size += errorBound?.size ?? 0;
+  }
+  return Number.isFinite(absolute) && Number.isFinite(size) ? { absolute, size } : null;
 }
 
 function sumSeconds(receipts: readonly BlockReceipt[]): PhaseSeconds {

@@ -9,7 +9,7 @@ import { blockOutputs, type DerivationInput } from '../shared/job/derivation.ts'
 import type { JobPlan } from '../shared/job/job-plan.ts';
 import { RESULT_CHUNK_BYTES } from '../shared/job/limits.ts';
 import type { BlockReceipt, PhaseSeconds } from '../shared/job/outcome.ts';
-import type { JobSpec } from '../shared/job/spec.ts';
+import { type JobSpec, verificationRounds } from '../shared/job/spec.ts';
 import { DTYPES } from '../shared/math/dtype.ts';
 import { createCheckReport } from './check-report.ts';
 import { type Digests, digestData } from './execute/digests.ts';
@@ -78,7 +78,6 @@ export async function runBlock(deps: BlockDeps, work: BlockWork): Promise<void> 
 interface ComputedBlock {
   readonly execution: Execution;
   readonly report: ExecutionReport;
-  readonly seed: number;
   readonly kernel: KernelName;
 }
 
@@ -89,18 +88,19 @@ interface ResultBytes {
 
 function receiptOf(
   { clock }: BlockDeps,
-  { plan, index }: BlockWork,
-  { report, seed, kernel }: ComputedBlock,
+  { spec, plan, index }: BlockWork,
+  { report, kernel }: ComputedBlock,
   { data, digests }: ResultBytes,
   times: Pick<BlockReceipt, 'startedAt' | 'seconds'>,
 ): BlockReceipt {
-  const { maxError, bound } = report;
+  const { maxError, bound, seeds, errorBound } = report;
   return {
     index,
     ...plan.block(index),
     bytes: data.byteLength,
     ...digests,
-    verification: { method: 'freivalds', rounds: 1, seed, maxError, bound },
+    verification: { method: 'freivalds', rounds: verificationRounds(spec), seeds, maxError, bound },
+    errorBound: errorBound ?? null,
     kernel,
     flops: String(plan.blockFlops(index)),
     ...times,
@@ -163,18 +163,18 @@ async function computeOnce(
   holding: Holding,
   reproducible: boolean,
 ): Promise<ComputedBlock> {
-  const seed = drawSeed();
   const execution = createExecution(plan, {
     memory: deps.memory,
     threads: deps.threads,
     regionByteOffset: holding.region.byteOffset,
     slabByteOffsets: holding.slabs.map(slab => slab.byteOffset),
     reproducible,
-    seed,
+    rounds: verificationRounds(work.spec),
+    drawSeed,
   });
   work.onExecution(execution);
   const report = await runCancellable(execution, work.signal);
-  return { execution, report, seed, kernel: kernelName(deps, reproducible) };
+  return { execution, report, kernel: kernelName(deps, reproducible) };
 }
 
 function kernelName({ kernels }: BlockDeps, reproducible: boolean): KernelName {

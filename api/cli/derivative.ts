@@ -124,13 +124,15 @@ function isShown({ result }: Job): boolean {
 }
 
 function summaryText(job: Job, output: string | undefined): string {
-  const { result, verification, timings, kernel } = job;
+  const { result, verification, errorBound, timings, kernel } = job;
   const shape = (result?.shape ?? []).join('×');
   const parts = [`${shape} ${result?.dtype}`];
   if (verification !== null) {
     const { method, maxError, bound } = verification;
     parts.push(`verified by ${method}: error ${formatBrief(maxError)}, bound ${formatBrief(bound)}`);
   }
+  const relative = errorBound?.relative ?? null;
+  if (relative !== null) parts.push(`rounded by at most ${brief(relative)} of it`);
   if (timings !== null) parts.push(`${formatSeconds(timings.computeSeconds)} of computing on ${kernel}`);
   if (output !== undefined && output !== '-') parts.push(`${formatBytes(result?.bytes ?? 0)} in ${output}`);
   if (output === undefined && !isShown(job)) parts.push('too large to show: -o FILE.npy keeps it');

@@ -14,6 +14,7 @@ export const JOB_OPTIONS: OptionTable = {
   columns: { argument: 'START:STOP', help: 'of a Jacobian, half-open; default all' },
   dtype: { argument: 'DTYPE', help: 'float64 (default) or float32' },
   reproducible: { help: 'the same bytes on any machine' },
+  rounds: { argument: 'N', help: 'of verification, 1 (default) to 32' },
   seed: { argument: 'N', help: 'of the random direction and cotangent of a check' },
   label: { argument: 'KEY=VALUE', repeatable: true, help: 'a label' },
   priority: { argument: 'N', help: '0 (default) to 9, higher first' },
@@ -61,6 +62,7 @@ export async function readJobInput(
     jacobian: readColumns(given.text('columns')),
     dtype: readDtype(given.text('dtype')),
     reproducible: given.flag('reproducible') || undefined,
+    verification: readRounds(given.wholeNumber('rounds')),
     seed: given.wholeNumber('seed'),
     labels: given.texts('label').length > 0 ? labels : undefined,
     priority: given.wholeNumber('priority'),
@@ -100,6 +102,10 @@ function readColumns(text: string | undefined): JobInput['jacobian'] {
   const [, start, stop] = /^(\d{1,15}):(\d{1,15})$/.exec(text) ?? [];
   if (start === undefined) throw new UsageError(`--columns is START:STOP, not ${JSON.stringify(text)}`);
   return { columns: [Number(start), Number(stop)] };
+}
+
+function readRounds(rounds: number | undefined): JobInput['verification'] {
+  return rounds === undefined ? undefined : { rounds };
 }
 
 function readDtype(text: string | undefined): Dtype | undefined {

@@ -63,7 +63,7 @@ export const status: Command = {
 };
 
 function statusText(job: Job): string {
-  const { result, progress, derivative, error, verification } = job;
+  const { result, progress, derivative, error, verification, errorBound } = job;
   const rows: [string, string][] = [
     ['job', job.id],
     ['state', job.state],
@@ -87,6 +87,11 @@ function statusText(job: Job): string {
       'verified',
       `error ${formatBrief(verification.maxError)}, bound ${formatBrief(verification.bound)}`,
     ]);
+  if (errorBound !== null) {
+    const { absolute, relative } = errorBound;
+    const share = relative === null ? 'unknown' : formatBrief(relative);
+    rows.push(['error bound', `${formatBrief(absolute)}, relative ${share}`]);
+  }
   if (error !== null) rows.push(['error', `${error.title}: ${error.detail}`]);
   return `${table(rows)}\n`;
 }

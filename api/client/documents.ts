@@ -53,6 +53,8 @@ export interface JobInput {
   readonly reproducible?: boolean;
   /** Of the random direction and cotangent of a check. */
   readonly seed?: number;
+  /** Rounds of Freivalds' test, 1 to 32; 1 where absent. */
+  readonly verification?: { readonly rounds?: number };
   readonly labels?: Readonly<Record<string, string>>;
   /** 0 to 9, higher first. */
   readonly priority?: number;
@@ -92,6 +94,12 @@ export interface Job {
     readonly rounds: number;
     readonly maxError: number;
     readonly bound: number;
+  } | null;
+  /** How far rounding may have moved the result: Σ|C − Ĉ| over its elements, and that relative to Σ|Ĉ|. */
+  readonly errorBound: {
+    readonly norm: string;
+    readonly absolute: number;
+    readonly relative: number | null;
   } | null;
   readonly kernel: string | null;
   readonly timings: {

@@ -3,7 +3,7 @@
 import type { JobProgress } from '../../shared/io/live.ts';
 import { encodeNpyHeader } from '../../shared/io/npy.ts';
 import type { JobPlan, PlannedResult } from '../../shared/job/job-plan.ts';
-import type { JobState, Manifest, Outcome, Verification } from '../../shared/job/outcome.ts';
+import type { ErrorBound, JobState, Manifest, Outcome, Verification } from '../../shared/job/outcome.ts';
 import type { JobSpec, Operation } from '../../shared/job/spec.ts';
 import { deriveState } from '../../shared/job/state.ts';
 import { type ProblemDocument, problemDocument } from '../http/problem.ts';
@@ -22,7 +22,8 @@ export interface JobDocument {
   readonly derivative: JobPlan['derivative'];
   readonly result: ResultDocument | null;
   readonly progress: ProgressDocument;
-  readonly verification: Omit<Verification, 'seed'> | null;
+  readonly verification: Omit<Verification, 'seeds'> | null;
+  readonly errorBound: ErrorBoundDocument | null;
   readonly kernel: string | null;
   readonly timings: TimingsDocument | null;
   readonly createdAt: string;
@@ -50,6 +51,14 @@ export interface ProgressDocument {
   readonly blocksTotal: number;
   readonly flopsDone: FlopsCount;
   readonly flopsTotal: FlopsCount;
+}
+
+/** Σ|C − Ĉ| over the elements of the result is at most `absolute`; relative to Σ|Ĉ|. */
+interface ErrorBoundDocument {
+  readonly norm: 'sum';
+  readonly absolute: number;
+  /** Null where every computed element is 0 and need not be. */
+  readonly relative: number | null;
 }
 
 interface TimingsDocument {
@@ -83,6 +92,7 @@ export function jobDocument({ spec, plan }: KnownJob, facts: JobFacts): JobDocum
     result: succeeded === undefined ? null : resultDocument(plan, succeeded.manifest, links.result),
     progress: progressDocument(plan, facts),
     verification: succeeded === undefined ? null : verificationDocument(succeeded.verification),
+    errorBound: errorBoundDocument(succeeded?.errorBound),
     kernel: succeeded?.kernel ?? null,
     timings: succeeded === undefined ? null : timingsDocument(succeeded.seconds),
     createdAt: spec.createdAt,
@@ -144,6 +154,14 @@ function verificationDocument({
   bound,
 }: Verification): JobDocument['verification'] {
   return { method, rounds, maxError, bound };
+}
+
+/** @param bound undefined in outcomes of before it was recorded */
+function errorBoundDocument(bound: ErrorBound | null | undefined): ErrorBoundDocument | null {
+  if (bound === null || bound === undefined) return null;
+  const { absolute, size } = bound;
+  const relative = absolute === 0 ? 0 : absolute / size;
+  return { norm: 'sum', absolute, relative: Number.isFinite(relative) ? relative : null };
 }
 
 function timingsDocument(seconds: Extract<Outcome, { state: 'succeeded' }>['seconds']): TimingsDocument {

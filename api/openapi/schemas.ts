@@ -71,6 +71,9 @@ const job = z.strictObject({
   verification: z
     .strictObject({ method: z.literal('freivalds'), rounds: size, maxError: count, bound: count })
     .nullable(),
+  errorBound: z
+    .strictObject({ norm: z.literal('sum'), absolute: count, relative: count.nullable() })
+    .nullable(),
   kernel: z.string().nullable(),
   timings: z
     .strictObject({

@@ -59,6 +59,8 @@ export const WORKER_MEMORY_BYTES_MAX = 4 * GIB;
 export const WORKER_MEMORY_BYTES_DEFAULT = 2 * GIB;
 /** Digests cover pieces of this size, so that reading a range verifies only what it touches. */
 export const RESULT_CHUNK_BYTES = 4 * MIB;
+/** Rounds of Freivalds' test: what escapes one by chance, with probability 1/2, escapes so many with 10⁻¹⁰. */
+export const VERIFICATION_ROUNDS_MAX = 32;
 
 /** Unfinished jobs of one tenant, unless its key says otherwise: an index and a work-list of this length stay quick. */
 export const TENANT_JOBS_MAX = 100_000;

@@ -24,11 +24,19 @@ export interface PhaseSeconds {
 export interface Verification {
   readonly method: 'freivalds';
   readonly rounds: number;
-  readonly seed: number;
+  /** Of each tested step, in order; drawn when it had been computed. */
+  readonly seeds: readonly number[];
   /** Largest relative residual over all rows and rounds, relative to |A||B|. */
   readonly maxError: number;
   /** The bound from rounding analysis in the same unit. */
   readonly bound: number;
+}
+
+/** In the norm Σ|cᵢⱼ|, in which blocks add up: how far the elements may be from exact ones, and what they come to. */
+export interface ErrorBound {
+  readonly absolute: number;
+  /** Σ|Ĉ| of what was computed; 0 where `absolute` is. */
+  readonly size: number;
 }
 
 /** Stored with the data of a block, in one object. */
@@ -39,6 +47,8 @@ export interface BlockReceipt extends BlockRange {
   /** SHA-256 of every RESULT_CHUNK_BYTES of the data, hex. */
   readonly chunks: readonly string[];
   readonly verification: Verification;
+  /** Null where nothing finite can be said, and for a check. */
+  readonly errorBound: ErrorBound | null;
   readonly kernel: string;
   readonly seconds: PhaseSeconds;
   /** A decimal string. */
@@ -79,6 +89,7 @@ export type Outcome =
       readonly state: 'succeeded';
       readonly manifest: Manifest;
       readonly verification: Verification;
+      readonly errorBound: ErrorBound | null;
       readonly kernel: string;
       readonly seconds: PhaseSeconds & { readonly queue: number };
     })

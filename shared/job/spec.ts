@@ -13,6 +13,7 @@ import {
   LABEL_LENGTH_MAX,
   LABELS_MAX,
   PRIORITY_MAX,
+  VERIFICATION_ROUNDS_MAX,
 } from './limits.ts';
 
 export const OPERATIONS = ['value', 'jvp', 'vjp', 'jacobian', 'check'] as const;
@@ -53,6 +54,9 @@ export const jobRequest = z.strictObject({
     .min(0)
     .max(2 ** 32 - 1)
     .default(0),
+  verification: z
+    .strictObject({ rounds: z.int().min(1).max(VERIFICATION_ROUNDS_MAX).default(1) })
+    .default({ rounds: 1 }),
   labels: labels.default({}),
   priority: z.int().min(0).max(PRIORITY_MAX).default(0),
   expiresIn: z
@@ -93,6 +97,8 @@ export interface JobSpec {
   readonly dtype: Dtype;
   readonly reproducible: boolean;
   readonly seed: number;
+  /** Absent in jobs of before there was a choice: one round. */
+  readonly verification?: { readonly rounds: number };
   readonly labels: Readonly<Record<string, string>>;
   readonly priority: number;
   readonly expiresIn: number;
@@ -106,4 +112,9 @@ export interface BlockLimits {
   /** A decimal string: flops pass 2^53. */
   readonly flops: string;
   readonly workingSetBytes: number;
+}
+
+/** How many rounds of Freivalds' test a job's products must pass. */
+export function verificationRounds({ verification }: Pick<JobSpec, 'verification'>): number {
+  return verification?.rounds ?? 1;
 }

@@ -4,7 +4,7 @@
 
 import { dependsOnStack } from '../math/cost.ts';
 import { DTYPES, type Dtype } from '../math/dtype.ts';
-import { type Node, topologicalOrder } from '../math/graph.ts';
+import { type Node, type NodeOf, topologicalOrder } from '../math/graph.ts';
 import { PRIMITIVES } from '../math/primitives/index.ts';
 import { elementCount } from '../math/shape.ts';
 import type { DerivationInput } from './derivation.ts';
@@ -22,7 +22,7 @@ export function bytesBesideMatrices(
   const times = (node: Node) => (stacked.has(node) ? BigInt(members) : 1n);
   let bytes = 0n;
   for (const node of topologicalOrder(outputs))
-    if (node.primitive === 'matmul') bytes += times(node) * proofBytes(node.inputs[1]);
+    if (node.primitive === 'matmul') bytes += times(node) * proofBytes(node);
   for (const copied of copiesOf(outputs))
     bytes += times(copied) * elementCount(copied.shape) * BigInt(DTYPES[dtype].bytes);
   for (const [read, input] of readsOf(outputs))
@@ -30,9 +30,9 @@ export function bytesBesideMatrices(
   return bytes;
 }
 
-/** Signs and ones for the columns of B, its product with them, and its magnitude. */
-function proofBytes({ shape }: Node): bigint {
-  return 2n * VECTOR_BYTES * BigInt(shape.cols + shape.rows);
+/** Signs and ones for the longer side of a product, and a factor's products with them, as long as the inner dimension. */
+function proofBytes({ shape, inputs: [a] }: NodeOf<'matmul'>): bigint {
+  return 2n * VECTOR_BYTES * BigInt(Math.max(shape.cols, shape.rows) + a.shape.cols);
 }
 
 /** Views that become matrices: a result lies by itself, and vec(X) where X lies the other way is X anew. */

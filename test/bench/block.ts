@@ -101,7 +101,8 @@ export class Blocks {
           regionByteOffset: region.byteOffset,
           slabByteOffsets: slabs.map(slab => slab.byteOffset),
           reproducible: false,
-          seed: 1,
+          rounds: 1,
+          drawSeed: () => 1,
         }).run(),
       free: () => {
         for (const slot of [region, ...slabs]) this.#arena.free(slot);

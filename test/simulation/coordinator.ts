@@ -302,7 +302,8 @@ const ROOMY = {
 const RECEIPT: Omit<BlockReceipt, 'index' | 'bytes'> = {
   sha256: '0'.repeat(64),
   chunks: [],
-  verification: { method: 'freivalds', rounds: 1, seed: 0, maxError: 0, bound: 0 },
+  verification: { method: 'freivalds', rounds: 1, seeds: [0], maxError: 0, bound: 0 },
+  errorBound: null,
   kernel: 'reference',
   seconds: { load: 0, compute: 0, verify: 0, store: 0 },
   flops: '2',

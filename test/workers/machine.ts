@@ -68,6 +68,7 @@ export interface Prepared {
 export interface PrepareOptions {
   readonly reproducible?: boolean;
   readonly seed?: number;
+  readonly rounds?: number;
   /** Stands between the plan and the threads. */
   readonly threads?: Threads;
 }
@@ -100,7 +101,8 @@ export function prepare(
     regionByteOffset,
     slabByteOffsets,
     reproducible: options.reproducible ?? false,
-    seed: options.seed ?? 1,
+    rounds: options.rounds ?? 1,
+    drawSeed: () => options.seed ?? 1,
   });
   return {
     plan,

@@ -118,7 +118,7 @@ describe('a block', () => {
     assert.ok(receipt !== undefined);
     const data = Buffer.from(Float64Array.from(product(a, h).data).buffer);
     const sha256 = createHash('sha256').update(data).digest('hex');
-    const { verification, seconds, startedAt, finishedAt, ...rest } = receipt;
+    const { verification, errorBound, seconds, startedAt, finishedAt, ...rest } = receipt;
     assert.deepEqual(rest, {
       index: 0,
       rows: [0, 13],
@@ -130,6 +130,13 @@ describe('a block', () => {
     });
     assert.deepEqual([verification.method, verification.rounds, verification.maxError], ['freivalds', 1, 0]);
     assert.ok(verification.bound > 0 && verification.bound < 1e-13);
+    assert.equal(verification.seeds.length, 1);
+    const { absolute, size } = errorBound!;
+    assert.equal(
+      size,
+      product(a, h).data.reduce((sum, value) => sum + Math.abs(value), 0),
+    );
+    assert.ok(absolute > 0 && absolute < 1e-13 * size);
     for (const phase of [seconds.load, seconds.compute, seconds.verify, seconds.store]) assert.ok(phase > 0);
     assert.ok(Date.parse(startedAt) <= Date.parse(finishedAt));
     assert.equal(

@@ -1,22 +1,16 @@
 // Executes a plan over reserved memory: binds each step to addresses, hands its tasks to the threads, and has every
 // product verified before the next step may overwrite its operands.
 
-import { FrechetError } from '../../shared/errors.ts';
-import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
-import { joinBelow } from '../plan/collapse.ts';
+import { DTYPES } from '../../shared/math/dtype.ts';
 import { type CombineStep, type Placed, type Plan, REGION, type Step } from '../plan/plan.ts';
-import { chooseTiles, rowTiles } from '../plan/tiles.ts';
-import { residualBound, type StepSize, underflowBound } from '../verify/bounds.ts';
+import { chooseTiles } from '../plan/tiles.ts';
+import { createErrorBounds, type ErrorBound } from './error-bounds.ts';
+import { createProver, type ProvableStep, type StepProof } from './prove.ts';
 import {
   type CombineTask,
   type Control,
   type Findings,
-  type ImagedTerm,
-  type ImageTask,
-  type MatrixTerm,
   mapTerm,
-  type ProductTerm,
-  type ResidualTask,
   type StackView,
   type Task,
   type Term,
@@ -32,6 +26,10 @@ export interface ExecutionReport {
   /** Largest residual relative to |A||B|1, and the largest bound it was compared with. */
   readonly maxError: number;
   readonly bound: number;
+  /** Of the vectors of each step that was tested, in order. */
+  readonly seeds: readonly number[];
+  /** How far the result may be from the exact one; undefined where nothing finite can be said. */
+  readonly errorBound: ErrorBound | undefined;
 }
 
 export interface ExecuteOptions {
@@ -41,8 +39,10 @@ export interface ExecuteOptions {
   readonly regionByteOffset: number;
   readonly slabByteOffsets: readonly number[];
   readonly reproducible: boolean;
-  /** Seed of the ±1 vectors of Freivalds' test: unknown to whoever made the operands. */
-  readonly seed: number;
+  /** Rounds of Freivalds' test. */
+  readonly rounds: number;
+  /** Asked for a seed of its ±1 vectors when a step has been computed: nobody who made the result could know it. */
+  readonly drawSeed: () => number;
 }
 
 export interface Execution {
@@ -65,18 +65,21 @@ export class Cancelled extends Error {
 export function createExecution(plan: Plan, options: ExecuteOptions): Execution {
   const { memory, threads } = options;
   const words = new Int32Array(memory.buffer);
-  const controlAt = (options.regionByteOffset + plan.control.byteOffset) / WORD_BYTES;
-  words.fill(0, controlAt, controlAt + plan.control.words);
+  const controlAt = (options.regionByteOffset + plan.control) / WORD_BYTES;
+  Atomics.store(words, controlAt, 0);
   const elementBytes = DTYPES[plan.dtype].bytes;
   const bind = binder(plan, options, elementBytes);
-  let runs = 0;
+  const probe = { dtype: plan.dtype, threads: threads.count, view: bind.view, runTask };
+  const prove = createProver({ ...options, ...probe });
+  const bounds = createErrorBounds(plan, probe);
   let flopsBefore = 0n;
   let busySeconds = 0;
   let current: { flops: bigint; tiles: number; next: number } | undefined;
 
   async function runTask(task: Task, tiles: number, flops = 0n): Promise<Findings> {
-    runs += 1;
-    const control: Control = { cancel: controlAt, next: controlAt + runs };
+    // Every thread has left the run before.
+    const control: Control = { cancel: controlAt, next: controlAt + 1 };
+    Atomics.store(words, control.next, 0);
     current = { flops, tiles, next: control.next };
     const found = await threads.run(task, tiles, control);
     current = undefined;
@@ -109,66 +112,9 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
     await runTask(task, tileCount({ members, rows: c.rows, cols: c.cols }, size), step.flops);
   }
 
-  /** Freivalds' test of one step. @returns the largest relative residual and the bound. */
-  async function verifyStep(step: CombineStep): Promise<{ maxError: number; bound: number }> {
-    const { proof, c, members, terms } = step;
-    if (proof === undefined || c.cols === 0) return { maxError: 0, bound: 0 };
-    const x = options.regionByteOffset + proof.x;
-    const vector = new Float64Array(memory.buffer, x, 2 * c.cols);
-    drawSigns(vector.subarray(0, c.cols), options.seed + runs);
-    vector.fill(1, c.cols);
-    const products: ImagedTerm[] = [];
-    for (const [index, term] of terms.filter(isProduct).entries()) {
-      products.push(await imageTerm(term, x, members, proof.images[index]!));
-    }
-    const size = stepSize(plan.dtype, step, products);
-    const relativeBound = residualBound(size);
-    const tiles = rowTiles(
-      { rows: c.rows, cols: Math.max(c.cols, size.innerLength) },
-      members,
-      threads.count,
-    );
-    const task: ResidualTask = {
-      kind: 'residual',
-      dtype: plan.dtype,
-      members,
-      c: bind.view(c),
-      x,
-      products,
-      matrices: terms.filter(isMatrix).map(term => bind.term(term) as MatrixTerm), // a matrix term stays one
-      relativeBound,
-      absoluteBound: underflowBound(size),
-      ...tiles,
-    };
-    const found = await runTask(task, tileCount({ members, rows: c.rows, cols: 1 }, tiles));
-    if (found.failures > 0) {
-      const detail = `${found.failures} rows of a product differ from it by more than rounding`;
-      throw new FrechetError('verification-failed', detail);
-    }
-    return { maxError: found.maxError, bound: relativeBound };
-  }
-
-  /** B·x and |B|·1 of one product. @param offsets of its images in the region */
-  async function imageTerm(
-    { alpha, a, b: factor }: ProductTerm<Placed>,
-    x: number,
-    stepMembers: number,
-    offsets: { readonly y: number; readonly z: number },
-  ): Promise<ImagedTerm> {
-    const isShared = factor.memberStride === 0;
-    const tall = joinBelow(factor, stepMembers);
-    const b = tall ?? factor;
-    const members = isShared || tall !== undefined ? 1 : stepMembers;
-    const [y, z] = [options.regionByteOffset + offsets.y, options.regionByteOffset + offsets.z];
-    const tiles = rowTiles(b, members, threads.count);
-    const task: ImageTask = { kind: 'image', dtype: plan.dtype, members, b: bind.view(b), x, y, z, ...tiles };
-    await runTask(task, tileCount({ members, rows: b.rows, cols: 1 }, tiles));
-    const images = { y, z, memberStride: isShared ? 0 : factor.rows };
-    return { alpha, a: bind.view(a), b: bind.view(factor), ...images };
-  }
-
   async function run(): Promise<ExecutionReport> {
     bind.constants();
+    const seeds: number[] = [];
     let [computeSeconds, verifySeconds, maxError, bound] = [0, 0, 0, 0];
     for (const step of plan.steps) {
       const before = busySeconds;
@@ -176,12 +122,18 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
       const computed = busySeconds;
       computeSeconds += computed - before;
       if (step.kind !== 'combine') continue;
-      const verified = await verifyStep(step);
+      let proof: StepProof | undefined;
+      if (isProvable(step)) {
+        const seed = options.drawSeed();
+        seeds.push(seed);
+        proof = await prove(step, seed);
+        maxError = Math.max(maxError, proof.maxError);
+        bound = Math.max(bound, proof.bound);
+      }
+      await bounds.follow(step, proof);
       verifySeconds += busySeconds - computed;
-      maxError = Math.max(maxError, verified.maxError);
-      bound = Math.max(bound, verified.bound);
     }
-    return { computeSeconds, verifySeconds, maxError, bound };
+    return { computeSeconds, verifySeconds, maxError, bound, seeds, errorBound: bounds.ofResult() };
   }
 
   return {
@@ -217,31 +169,7 @@ function binder(plan: Plan, options: ExecuteOptions, elementBytes: number) {
   };
 }
 
-function stepSize(dtype: Dtype, { c, terms }: CombineStep, products: readonly ImagedTerm[]): StepSize {
-  return {
-    dtype,
-    innerLength: Math.max(...products.map(({ a }) => a.cols)),
-    terms: terms.length,
-    cols: c.cols,
-    alpha: Math.max(...products.map(({ alpha }) => Math.abs(alpha))),
-  };
-}
-
-function isProduct(term: Term<Placed>): term is ProductTerm<Placed> {
-  return term.kind === 'product';
-}
-
-function isMatrix(term: Term<Placed>): term is MatrixTerm<Placed> {
-  return term.kind === 'matrix';
-}
-
-/** ±1 from a 32-bit xorshift (Marsaglia 2003): cheap, and any fixed wrong result meets a fresh vector. */
-function drawSigns(x: Float64Array, seed: number): void {
-  let state = seed | 1;
-  for (let i = 0; i < x.length; i++) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    x[i] = state < 0 ? -1 : 1;
-  }
+/** Whether a step has products, and an element. */
+function isProvable(step: CombineStep): step is ProvableStep {
+  return step.proof !== undefined && step.c.rows > 0 && step.c.cols > 0;
 }

@@ -97,7 +97,7 @@ export interface InnerTask {
   readonly b: StackView;
 }
 
-/** y ← B·x and z ← |B|·1 in float64, for rows of one product's right factor (Freivalds' first half). */
+/** y ← B·x and z ← |B|·1 in float64, for rows of one product's right factor (Freivalds' first half). Finds the largest z. */
 export interface ImageTask extends TileSize {
   readonly kind: 'image';
   readonly dtype: Dtype;
@@ -134,6 +134,14 @@ export interface ResidualTask extends TileSize {
   readonly relativeBound: number;
   /** What underflow may add to a row, absolutely. */
   readonly absoluteBound: number;
+}
+
+/** Finds the sum of |X| over all members, and its largest row. */
+export interface MeasureTask extends TileSize {
+  readonly kind: 'measure';
+  readonly dtype: Dtype;
+  readonly members: number;
+  readonly x: StackView;
 }
 
 /** Copies `length` elements from one dtype to another, rounding to nearest. */
@@ -180,6 +188,7 @@ export type Task =
   | InnerTask
   | ImageTask
   | ResidualTask
+  | MeasureTask
   | ConvertTask
   | RandomTask
   | CanonicaliseTask
@@ -201,22 +210,39 @@ export interface ThreadTask {
   readonly tiles: number;
 }
 
-/** What a share of a step found, and how long it took. Only `residual` finds anything. */
+/** What a share of a step found, and how long it took. Tasks that look for nothing find nothing. */
 export interface Findings {
   /** The largest |residual| / (|A||B|1) of a row. */
   readonly maxError: number;
   /** Rows whose residual exceeds its bound, or is not finite though the row had to be. */
   readonly failures: number;
+  /** Of a residual the sum of |α||A||B| + |c||X| over all elements of C. */
+  readonly magnitude: number;
+  /** The sum of |C| or |X|. */
+  readonly size: number;
+  /** The largest row of |B| or |X|, summed. */
+  readonly largestRow: number;
   /** How long the share ran; of several, the longest. Waiting for a thread that another block holds is not in it. */
   readonly seconds: number;
 }
 
-export const NO_FINDINGS: Findings = { maxError: 0, failures: 0, seconds: 0 };
+export const NO_FINDINGS: Findings = {
+  maxError: 0,
+  failures: 0,
+  magnitude: 0,
+  size: 0,
+  largestRow: 0,
+  seconds: 0,
+};
 
+/** NaN wins over every number, so that what cannot be bounded is not. */
 export function mergeFindings(a: Findings, b: Findings): Findings {
   return {
     maxError: Math.max(a.maxError, b.maxError),
     failures: a.failures + b.failures,
+    magnitude: a.magnitude + b.magnitude,
+    size: a.size + b.size,
+    largestRow: Math.max(a.largestRow, b.largestRow),
     seconds: Math.max(a.seconds, b.seconds),
   };
 }

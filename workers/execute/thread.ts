@@ -94,12 +94,16 @@ function runTile(task: Task, index: number): Findings {
       return NO_FINDINGS;
     }
     case 'image':
-      verifier.image(task, tileAt(index, { members: task.members, rows: task.b.rows, cols: 1 }, task));
-      return NO_FINDINGS;
+      return verifier.image(task, tileAt(index, { members: task.members, rows: task.b.rows, cols: 1 }, task));
     case 'residual':
       return verifier.residual(
         task,
         tileAt(index, { members: task.members, rows: task.c.rows, cols: 1 }, task),
+      );
+    case 'measure':
+      return verifier.measure(
+        task,
+        tileAt(index, { members: task.members, rows: task.x.rows, cols: 1 }, task),
       );
     case 'convert':
       convert(task);

@@ -20,11 +20,16 @@ export function assertTile({ dtype, a, b, c }: GemmTile, memoryBytes: number): v
   assert(empty || c.cols === 1 || c.colStride > 0, 'no two columns of C are the same');
 }
 
-/** Asserts that A, x and y of a matrix-vector product lie inside a memory of `memoryBytes`. */
-export function assertMatvec({ dtype, a, x, y }: Matvec, memoryBytes: number): void {
+/** Asserts that A and the vectors of a matrix-vector product lie inside a memory of `memoryBytes`. */
+export function assertMatvec({ dtype, a, x, y, w, z }: Matvec, memoryBytes: number): void {
   assertView(a, memoryBytes / DTYPES[dtype].bytes);
-  assert(isIndex(x) && (x + a.cols) * 8 <= memoryBytes, 'x lies inside the memory');
-  assert(isIndex(y) && (y + a.rows) * 8 <= memoryBytes, 'y lies inside the memory');
+  for (const [name, start, length] of [
+    ['x', x, a.cols],
+    ['w', w, a.cols],
+    ['y', y, a.rows],
+    ['z', z, a.rows],
+  ] as const)
+    assert(isIndex(start) && (start + length) * 8 <= memoryBytes, `${name} lies inside the memory`);
 }
 
 /** Asserts that a view's elements lie in [0, elements). Zero strides repeat an element, which reading permits. */

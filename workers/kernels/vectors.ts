@@ -4,19 +4,23 @@
 import type { Dtype } from '../../shared/math/dtype.ts';
 import type { View } from '../../shared/math/view.ts';
 
+/** Vectors are contiguous float64 elements, whatever A is; where they begin is counted from the start of the memory, in elements. */
 export interface Matvec {
-  /** Of A. The vectors are float64, whatever A is. */
+  /** Of A. */
   readonly dtype: Dtype;
   readonly a: View;
-  /** Where x begins: `a.cols` contiguous float64 elements, counted from the start of the memory in elements. */
+  /** `a.cols` elements each. */
   readonly x: number;
-  /** Where y begins, likewise, `a.rows` of them. Overlaps neither A nor x; every element is written. */
+  readonly w: number;
+  /** `a.rows` elements each, every one of them written. They overlap neither A, x, w nor each other. */
   readonly y: number;
-  /** Whether |A|, element by element, stands for A. */
-  readonly magnitude: boolean;
+  readonly z: number;
 }
 
 export interface Vectors {
-  /** y ← A·x or |A|·x, every product and sum in float64, in an order that follows from A's shape and strides alone. */
+  /**
+   * y ← A·x and z ← |A|·w in one pass over A, |A| being its elements' magnitudes. Every product and sum is made in
+   * float64, in an order that follows from A's shape and strides alone.
+   */
   matvec(tile: Matvec): void;
 }

@@ -11,8 +11,8 @@ import { type InputSlab, type Placed, type Plan, REGION, type Step } from './pla
 
 const FLOAT64_BYTES = DTYPES.float64.bytes;
 const WORD_BYTES = 4;
-/** Runs besides those of steps: canonicalise and digest. */
-const CLOSING_RUNS = 2;
+/** The cancel word, and the next tile. */
+const CONTROL_WORDS = 2;
 
 /** A buffer of the region. */
 export interface Buffer {
@@ -40,7 +40,6 @@ export function createDrafting(dtype: Dtype, members: number) {
   const buffers: Buffer[] = [];
   const constants: { readonly buffer: Buffer; readonly value: number }[] = [];
   const steps: ((place: Place, at: At) => Step)[] = [];
-  let runs = CLOSING_RUNS;
 
   function buffer(bytes: number): Buffer {
     const made = { bytes, first: Number.POSITIVE_INFINITY, last: 0 };
@@ -49,13 +48,8 @@ export function createDrafting(dtype: Dtype, members: number) {
   }
 
   /** Adds a step and keeps alive what it touches. */
-  function push(
-    step: (place: Place, at: At) => Step,
-    touched: readonly Draft['home'][],
-    runCount: number,
-  ): void {
+  function push(step: (place: Place, at: At) => Step, touched: readonly Draft['home'][]): void {
     const now = steps.push(step) - 1;
-    runs += runCount;
     for (const home of touched) {
       if (typeof home === 'number') continue;
       home.first = Math.min(home.first, now);
@@ -67,13 +61,14 @@ export function createDrafting(dtype: Dtype, members: number) {
     return view.memberStride === 0 ? 1 : members;
   }
 
-  /** The vectors of Freivalds' test; y and z of each product, for each member that has a B of its own. */
+  /** The vectors of Freivalds' test, by rows and then by columns. */
   function proofOf(c: Draft, terms: readonly DraftTerm[]) {
     const images = terms
       .filter(term => term.kind === 'product')
-      .map(({ b }) => membersOf(b) * b.rows * FLOAT64_BYTES)
+      .map(({ a, b }) => Math.max(membersOf(a), membersOf(b)) * b.rows * FLOAT64_BYTES)
       .map(bytes => ({ y: buffer(bytes), z: buffer(bytes) }));
-    return images.length > 0 ? { x: buffer(2 * c.cols * FLOAT64_BYTES), images } : undefined;
+    const x = () => buffer(2 * Math.max(c.rows, c.cols) * FLOAT64_BYTES);
+    return images.length > 0 ? { x: x(), images } : undefined;
   }
 
   return {
@@ -108,8 +103,7 @@ export function createDrafting(dtype: Dtype, members: number) {
       });
       const vectors = proof === undefined ? [] : [proof.x, ...proof.images.flatMap(({ y, z }) => [y, z])];
       const views = terms.flatMap(viewsOf).map(view => view.home);
-      // One run computes, one makes each product's image, one compares.
-      push(step, [c.home, ...vectors, ...views], 2 + (proof?.images.length ?? 0));
+      push(step, [c.home, ...vectors, ...views]);
     },
 
     /** c ← ⟨A, B⟩. @param flops of one member. */
@@ -122,12 +116,12 @@ export function createDrafting(dtype: Dtype, members: number) {
         b: place(b),
         flops: flops * BigInt(membersOf(c)),
       });
-      push(step, [c.home, a.home, b.home], 1);
+      push(step, [c.home, a.home, b.home]);
     },
 
     finish(inputs: readonly InputSlab[], result: Buffer, chunkBytes: number): Plan {
       const digests = buffer((1 + Math.ceil(result.bytes / chunkBytes)) * DIGEST_BYTES);
-      const control = buffer((1 + runs) * WORD_BYTES);
+      const control = buffer(CONTROL_WORDS * WORD_BYTES);
       for (const kept of [digests, control, result]) {
         kept.first = 0;
         kept.last = Number.POSITIVE_INFINITY;
@@ -147,7 +141,7 @@ export function createDrafting(dtype: Dtype, members: number) {
         steps: placed,
         regionBytes: totalBytes,
         result: { byteOffset: at(result), bytes: result.bytes },
-        control: { byteOffset: at(control), words: 1 + runs },
+        control: at(control),
         digests: { byteOffset: at(digests), bytes: digests.bytes },
         flops: placed.reduce((sum, { flops }) => sum + flops, 0n),
       };

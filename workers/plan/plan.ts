@@ -24,7 +24,10 @@ export interface CombineStep {
   readonly proof?: ProofSpace;
 }
 
-/** Byte offsets in the region: x of c.cols signs and as many ones, and for each product y and z of k elements a member. */
+/**
+ * Byte offsets in the region: x of as many signs as C has columns or rows, whichever are more, and as many ones; and for
+ * each product y and z of k elements, for each member that has a factor of its own.
+ */
 export interface ProofSpace {
   readonly x: number;
   readonly images: readonly { readonly y: number; readonly z: number }[];
@@ -65,8 +68,8 @@ export interface Plan {
   readonly regionBytes: number;
   /** The result within the region: all members, one after the other. */
   readonly result: { readonly byteOffset: number; readonly bytes: number };
-  /** 32-bit words for cancel and tile counters: the first is the cancel word. Byte offset in the region. */
-  readonly control: { readonly byteOffset: number; readonly words: number };
+  /** Two 32-bit words, the cancel word and the next tile. Byte offset in the region. */
+  readonly control: number;
   /** Room for the digests of the result. Byte offset in the region. */
   readonly digests: { readonly byteOffset: number; readonly bytes: number };
   readonly flops: bigint;

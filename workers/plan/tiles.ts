@@ -13,7 +13,7 @@ const GRAIN = 32;
 /** Elements of a tile without products, or multiplications of small members that share one: some 50 µs of work. */
 const WORK_PER_TILE = 65_536;
 /** Rows of a matrix-vector product in one tile: what a thread has room for (verify/freivalds.ts). */
-export const ROWS_PER_TILE_MAX = 256;
+export const ROWS_PER_TILE_MAX = 512;
 
 /** A stack of outputs. */
 type Output = Pick<StackView, 'rows' | 'cols' | 'rowStride' | 'colStride'>;
@@ -34,16 +34,17 @@ export function chooseTiles(
   return { tileMembers: isWhole ? memberRun(work, members, threads) : 1, tileRows, tileCols };
 }
 
-/** Tiles of a matrix-vector product over `members` rows×cols matrices. */
+/** Tiles of a matrix-vector product over `members` matrices. Where columns are contiguous, long pieces of them are read. */
 export function rowTiles(
-  { rows, cols }: Pick<StackView, 'rows' | 'cols'>,
+  { rows, cols, rowStride, colStride }: Output,
   members: number,
   threads: number,
 ): TileSize {
-  const tileRows = Math.max(
-    1,
-    Math.min(rows, Math.ceil(WORK_PER_TILE / Math.max(1, cols)), ROWS_PER_TILE_MAX),
-  );
+  const isColumnMajor = rowStride < colStride;
+  const fair = Math.max(GRAIN, Math.ceil(rows / threads));
+  const quick = Math.ceil(WORK_PER_TILE / Math.max(1, cols));
+  const wanted = isColumnMajor ? Math.max(fair, quick) : quick;
+  const tileRows = Math.max(1, Math.min(rows, wanted, ROWS_PER_TILE_MAX));
   return {
     tileMembers: tileRows < rows ? 1 : memberRun(rows * cols, members, threads),
     tileRows,

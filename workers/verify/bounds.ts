@@ -31,14 +31,20 @@ export function gamma(count: number, unitRoundoff: number): number {
 }
 
 /**
- * Relative to Σ|α||A||B|1 + Σ|c||X|1, how large a row's residual of Freivalds' test may be when C was computed
- * correctly: the row itself carries γ of the longest sum plus two roundings for each term; the test's own sums of
- * length at most k + n run in float64.
+ * Relative to Σ|α||A||B| + Σ|c||X|, how far an element of C may be from the exact one: γ of the longest sum plus two
+ * roundings for each term, and one for α where it had to be rounded.
  */
-export function residualBound({ dtype, innerLength, terms, cols }: StepSize): number {
-  const computed = gamma(innerLength + 2 * terms + 2, DTYPES[dtype].unitRoundoff);
-  const tested = gamma(2 * (innerLength + cols) + 4 * terms + 4, CHECK_ROUNDOFF);
-  return computed + tested;
+export function roundingBound({ dtype, innerLength, terms }: StepSize): number {
+  return gamma(innerLength + 2 * terms + 2, DTYPES[dtype].unitRoundoff);
+}
+
+/**
+ * Relative to Σ|α||A||B|1 + Σ|c||X|1, how large a row's residual of Freivalds' test may be when C was computed
+ * correctly: what its elements carry, and the test's own sums of length at most k + n, which run in float64.
+ */
+export function residualBound(size: StepSize): number {
+  const { innerLength, terms, cols } = size;
+  return roundingBound(size) + gamma(2 * (innerLength + cols) + 4 * terms + 4, CHECK_ROUNDOFF);
 }
 
 /**

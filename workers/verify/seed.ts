@@ -1,4 +1,5 @@
-// Where the ±1 vectors of Freivalds' test come from: a seed drawn when the block begins, recorded in its receipt.
+// Where the ±1 vectors of Freivalds' test come from: a seed for each step, drawn when the step has
+// been computed and recorded in the block's receipt.
 
 import { randomInt } from 'node:crypto';
 

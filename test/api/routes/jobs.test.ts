@@ -78,6 +78,7 @@ test('an accepted job is answered with 202, its place and the whole document, in
     result: null,
     progress: { blocksDone: 0, blocksTotal: 1, flopsDone: 0, flopsTotal: 24 },
     verification: null,
+    errorBound: null,
     kernel: null,
     timings: null,
     createdAt: document.createdAt,

@@ -15,7 +15,7 @@ import type { JobSpec } from '../../../shared/job/spec.ts';
 import { assertProblem } from '../problem-assertions.ts';
 import { type Served, serve } from '../serve.ts';
 
-const VERIFICATION = { method: 'freivalds', rounds: 1, seed: 1, maxError: 0, bound: 1e-15 } as const;
+const VERIFICATION = { method: 'freivalds', rounds: 1, seeds: [1], maxError: 0, bound: 1e-15 } as const;
 const SECONDS = { load: 0, compute: 0, verify: 0, store: 0 };
 const NOW = Date.parse('2026-11-23T12:00:00Z');
 const ABSENT_ID = '01JDC0000000000000000000ZZ';
@@ -77,6 +77,7 @@ async function putBlock(spec: JobSpec, index: number, bytes: Uint8Array): Promis
     sha256: sha256(bytes),
     chunks,
     verification: VERIFICATION,
+    errorBound: null,
     kernel: 'reference',
     seconds: SECONDS,
     flops: '1',
@@ -117,6 +118,7 @@ async function succeed(spec: JobSpec, manifest: Manifest): Promise<void> {
     state: 'succeeded',
     manifest,
     verification: VERIFICATION,
+    errorBound: null,
     kernel: 'reference',
     seconds: { ...SECONDS, queue: 0 },
   };

@@ -31,7 +31,14 @@ describe('a spec', () => {
       operation: 'jvp',
       operands: { A, W: shapeOnly(4, 2) },
       direction: array([4, 2], 'float32', 'F'),
-      fields: { labels: { run: '1' }, priority: 3, expiresIn: 60, reproducible: true, seed: 9 },
+      fields: {
+        labels: { run: '1' },
+        priority: 3,
+        expiresIn: 60,
+        reproducible: true,
+        seed: 9,
+        verification: { rounds: 3 },
+      },
     });
     assert.deepEqual(
       { ...spec, blockLimits: null },
@@ -51,6 +58,7 @@ describe('a spec', () => {
         dtype: 'float64',
         reproducible: true,
         seed: 9,
+        verification: { rounds: 3 },
         labels: { run: '1' },
         priority: 3,
         expiresIn: 60,

@@ -11,8 +11,8 @@ import { fill, LAYOUT_NAMES, LAYOUTS, seededRandom } from './fixture.ts';
 import { availableSources } from './sources.ts';
 
 const BYTES = 2 ** 20;
-/** x at element 8, y at 1024, A behind both; all guarded by what lies between. */
-const [X, Y, A] = [8, 1024, 2048];
+/** x, w, y, z, and A behind them; all guarded by what lies between. */
+const [X, W, Y, Z, A] = [8, 1024, 2048, 3072, 4096];
 
 /** One implementation for each kind of source; the relaxed module shares the strict one's. */
 const kinds: Record<string, (memory: WebAssembly.Memory) => Vectors> = Object.fromEntries(
@@ -35,14 +35,16 @@ for (const [label, create] of Object.entries(kinds)) {
         return { rows, cols, offset: (A * 8) / DTYPES[dtype].bytes + 1, ...LAYOUTS[layout](rows, cols) };
       }
 
-      /** Runs with y poisoned and guarded, and answers y. */
+      /** Runs with w = x, y and z poisoned and guarded. @returns z or y */
       function product(a: View, magnitude: boolean): Float64Array {
-        doubles.fill(Number.NaN, Y - 2, Y + a.rows + 2);
-        vectors.matvec({ dtype, a, x: X, y: Y, magnitude });
-        for (const guard of [Y - 2, Y - 1, Y + a.rows, Y + a.rows + 1]) {
-          assert.ok(Number.isNaN(doubles[guard]), 'only y is written');
-        }
-        return doubles.slice(Y, Y + a.rows);
+        doubles.copyWithin(W, X, X + a.cols);
+        for (const to of [Y, Z]) doubles.fill(Number.NaN, to - 2, to + a.rows + 2);
+        vectors.matvec({ dtype, a, x: X, w: W, y: Y, z: Z });
+        for (const to of [Y, Z])
+          for (const guard of [to - 2, to - 1, to + a.rows, to + a.rows + 1])
+            assert.ok(Number.isNaN(doubles[guard]), 'only y and z are written');
+        const to = magnitude ? Z : Y;
+        return doubles.slice(to, to + a.rows);
       }
 
       test('integer products and their magnitudes are exact at every size, in every layout', () => {
@@ -111,7 +113,7 @@ for (const [label, create] of Object.entries(kinds)) {
           fill(data, a, random);
           for (let j = 0; j < cols; j++) doubles[X + j] = random() < 0 ? -1 : 1;
           const got = product(a, false);
-          reference.matvec({ dtype, a, x: X, y: Y, magnitude: false });
+          reference.matvec({ dtype, a, x: X, w: X, y: Y, z: Z });
           const want = doubles.slice(Y, Y + 21);
           doubles.fill(1, X, X + cols);
           const magnitudes = product(a, true);
@@ -125,7 +127,7 @@ for (const [label, create] of Object.entries(kinds)) {
   }
 }
 
-test('matrix, x and y beyond 2 GiB are reached', () => {
+test('matrix and vectors beyond 2 GiB are reached', () => {
   const memory = pages(65536);
   const doubles = new Float64Array(memory.buffer);
   for (const create of Object.values(kinds)) {
@@ -138,8 +140,10 @@ test('matrix, x and y beyond 2 GiB are reached', () => {
       const a: View = { rows: 4, cols: 5, offset: end - 20, rowStride, colStride };
       fill(doubles, a, (i, j) => i - j);
       for (let j = 0; j < 5; j++) doubles[2 ** 28 - 2 + j] = j;
-      vectors.matvec({ dtype: 'float64', a, x: 2 ** 28 - 2, y: end - 30, magnitude: false });
+      const x = 2 ** 28 - 2;
+      vectors.matvec({ dtype: 'float64', a, x, w: x, y: end - 30, z: end - 40 });
       assert.deepEqual([...doubles.slice(end - 30, end - 26)], [-30, -20, -10, 0]);
+      assert.deepEqual([...doubles.slice(end - 40, end - 36)], [30, 20, 12, 8]);
     }
   }
 });
@@ -148,7 +152,8 @@ test('a vector outside the memory is a bug of the caller', () => {
   const vectors = createReferenceVectors(pages(1));
   const dtype: Dtype = 'float64';
   const a: View = { rows: 2, cols: 3, offset: 0, rowStride: 3, colStride: 1 };
-  vectors.matvec({ dtype, a, x: 8192 - 3, y: 100, magnitude: false });
-  assert.throws(() => vectors.matvec({ dtype, a, x: 8192 - 2, y: 100, magnitude: false }), /x lies inside/);
-  assert.throws(() => vectors.matvec({ dtype, a, x: 100, y: 8192 - 1, magnitude: false }), /y lies inside/);
+  const inside = { dtype, a, x: 8192 - 3, w: 200, y: 100, z: 300 };
+  vectors.matvec(inside);
+  for (const [name, at] of Object.entries({ x: 8192 - 2, w: 8192 - 2, y: 8192 - 1, z: 8192 - 1 }))
+    assert.throws(() => vectors.matvec({ ...inside, [name]: at }), new RegExp(`${name} lies inside`));
 });

@@ -60,8 +60,10 @@ describe('tiles', () => {
 
   test('of rows cover them exactly once, in runs that a thread has room for', () => {
     fc.assert(
-      fc.property(extents, threads, (extent, count) => {
-        const size = rowTiles(extent, extent.members, count);
+      fc.property(extents, threads, fc.boolean(), (extent, count, isColumnMajor) => {
+        const { rowStride, colStride } = denseView(extent.rows, extent.cols, 0, isColumnMajor ? 'F' : 'C');
+        const strides = { rowStride, colStride };
+        const size = rowTiles({ ...extent, ...strides }, extent.members, count);
         assert.ok(size.tileRows <= ROWS_PER_TILE_MAX);
         assertPartition({ ...extent, cols: 1 }, size);
       }),

@@ -80,10 +80,12 @@ async function verdict(
   inputs: Inputs,
   fault: Fault = () => {},
   seed = 1,
+  rounds = 1,
 ): Promise<'clean' | 'failed'> {
   const { execution } = prepare(machine, programOf(root, dtype), inputs, {
     threads: faulty(machine, fault),
     seed,
+    rounds,
   });
   try {
     const { maxError, bound } = await execution.run();
@@ -169,17 +171,32 @@ for (const kernel of ['wasm', 'reference'] as const) {
           assert.equal(await verdict(machine, PRODUCT, dtype, inputs, fault), 'failed', name);
       });
 
-      test(`${dtype}: rows that cancel under one vector are found under another (probability 1 − 2⁻ʳ)`, async () => {
-        const inputs = uniform(PRODUCT, 5);
-        // +1 and −1 in one row: invisible where both signs are alike, which is half of all vectors.
-        const fault: Fault = ({ offset, rowStride, colStride }, data) => {
-          data[offset + 9 * rowStride + 3 * colStride]! += 1;
-          data[offset + 9 * rowStride + 40 * colStride]! -= 1;
+      /** Adds to elements of C; rows and columns of the same number cancel where the vector has equal signs there. */
+      const corners =
+        (...changes: readonly (readonly [i: number, j: number, change: number])[]): Fault =>
+        ({ offset, rowStride, colStride }, data) => {
+          for (const [i, j, change] of changes) data[offset + i * rowStride + j * colStride]! += change;
         };
+
+      async function countFailures(fault: Fault, rounds: number): Promise<number> {
+        const inputs = uniform(PRODUCT, 5);
         let failed = 0;
         for (let seed = 0; seed < 40; seed++)
-          if ((await verdict(machine, PRODUCT, dtype, inputs, fault, 1000 * seed)) === 'failed') failed++;
-        assert.ok(failed >= 8 && failed <= 32, `${failed} of 40`);
+          if ((await verdict(machine, PRODUCT, dtype, inputs, fault, 1000 * seed, rounds)) === 'failed')
+            failed++;
+        return failed;
+      }
+
+      test(`${dtype}: what cancels in a row is found in its columns, and the other way round, always`, async () => {
+        assert.equal(await countFailures(corners([9, 3, 1], [9, 40, -1]), 1), 40);
+        assert.equal(await countFailures(corners([9, 3, 1], [60, 3, -1]), 1), 40);
+      });
+
+      test(`${dtype}: what cancels in rows and columns escapes a round with probability 1/4, many rounds never`, async () => {
+        const square = corners([9, 3, 1], [9, 40, -1], [60, 3, -1], [60, 40, 1]);
+        const failed = await countFailures(square, 1);
+        assert.ok(failed >= 20 && failed < 40, `${failed} of 40`);
+        assert.equal(await countFailures(square, 16), 40);
       });
 
       test(`${dtype}: sums of several products and matrices are judged as one`, async () => {

@@ -7,17 +7,19 @@ import type { Vectors } from '../vectors.ts';
 export function createReferenceVectors(memory: WebAssembly.Memory): Vectors {
   return {
     matvec(tile) {
-      const { dtype, a, x, y, magnitude } = tile;
+      const { dtype, a, x, y, w, z } = tile;
       assertMatvec(tile, memory.buffer.byteLength);
       const matrix = floatArray(dtype, memory.buffer, 0, memory.buffer.byteLength / DTYPES[dtype].bytes);
       const vectors = new Float64Array(memory.buffer);
       for (let i = 0; i < a.rows; i++) {
-        let sum = 0;
+        let [sum, size] = [0, 0];
         for (let j = 0; j < a.cols; j++) {
           const element = matrix[a.offset + i * a.rowStride + j * a.colStride]!;
-          sum += (magnitude ? Math.abs(element) : element) * vectors[x + j]!;
+          sum += element * vectors[x + j]!;
+          size += Math.abs(element) * vectors[w + j]!;
         }
         vectors[y + i] = sum;
+        vectors[z + i] = size;
       }
     },
   };

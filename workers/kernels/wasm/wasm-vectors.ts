@@ -12,7 +12,8 @@ type Matvec = (
   n: number,
   x: number,
   y: number,
-  magnitude: number,
+  w: number,
+  z: number,
 ) => void;
 
 /** Needs no scratch. `module` is from `compileWasmKernel`. */
@@ -25,20 +26,11 @@ export function createWasmVectors(module: WebAssembly.Module, memory: WebAssembl
   };
   return {
     matvec(tile) {
-      const { dtype, a, x, y, magnitude } = tile;
+      const { dtype, a, x, y, w, z } = tile;
       assertMatvec(tile, memory.buffer.byteLength);
       const { bytes } = DTYPES[dtype];
       const [rowStride, colStride] = [a.rowStride * bytes, a.colStride * bytes];
-      functions[dtype](
-        a.offset * bytes,
-        rowStride,
-        colStride,
-        a.rows,
-        a.cols,
-        x * 8,
-        y * 8,
-        magnitude ? 1 : 0,
-      );
+      functions[dtype](a.offset * bytes, rowStride, colStride, a.rows, a.cols, x * 8, y * 8, w * 8, z * 8);
     },
   };
 }
