@@ -14,6 +14,7 @@ import { DTYPES } from '../shared/math/dtype.ts';
 import { createCheckReport } from './check-report.ts';
 import { type Digests, digestData } from './execute/digests.ts';
 import { createExecution, type Execution, type ExecutionReport } from './execute/executor.ts';
+import type { GuardedRange } from './execute/task.ts';
 import type { Threads } from './execute/threads.ts';
 import type { KernelName } from './kernels/kernel.ts';
 import { type LoadDeps, slabRequest } from './load/load.ts';
@@ -58,10 +59,12 @@ export async function runBlock(deps: BlockDeps, work: BlockWork): Promise<void> 
   const startedAt = new Date(deps.clock()).toISOString();
   const plan = lowerProgram(blockProgram(work.spec, work.plan, work.index));
   const loadStart = performance.now();
-  const holding = await deps.cache.acquire(plan.regionBytes, slabRequests(deps, work, plan), work.signal);
+  const requests = slabRequests(deps, work, plan);
+  const holding = await deps.cache.acquire(plan.regionBytes, requests, work.signal);
+  const guards = requests.map(({ guard }, index) => guard(holding.slabs[index]!)); // one slab for each request
   const loadSeconds = secondsSince(loadStart);
   try {
-    const computed = await computeVerified(deps, work, plan, holding);
+    const computed = await computeVerified(deps, work, plan, holding, guards);
     const storeStart = performance.now();
     const result = await finishResult(deps, work, plan, holding, computed.execution);
     const { computeSeconds: compute, verifySeconds: verify } = computed.report;
@@ -131,26 +134,32 @@ function slabRequests(deps: BlockDeps, { spec, plan: { derivation } }: BlockWork
   return plan.inputs.map(slab => slabRequest(deps, spec, slab, inputs.get(slab.name)!, spec.dtype));
 }
 
-/** Computes until the test is passed. @throws verification-failed where no attempt passes it */
+/** Computes until the test is passed. @throws verification-failed where no attempt passes it; unavailable where its operands have changed */
 async function computeVerified(
   deps: BlockDeps,
   work: BlockWork,
   plan: Plan,
   holding: Holding,
+  guards: readonly GuardedRange[],
 ): Promise<ComputedBlock> {
   let failure: unknown;
   for (const [index, choice] of ATTEMPT_KERNELS.entries()) {
     const reproducible = work.spec.reproducible || choice === 'reproducible';
     try {
-      return await computeOnce(deps, work, plan, holding, reproducible);
+      return await computeOnce(deps, work, plan, holding, guards, reproducible);
     } catch (error) {
-      if (errorCode(error) !== 'verification-failed') throw error;
+      const code = errorCode(error);
+      if (code !== 'verification-failed' && code !== 'unavailable') throw error;
       failure = error;
       const { spec, index: block } = work;
       deps.metrics.frechet_verification_failures_total.inc();
       const kernel = kernelName(deps, reproducible);
       const about = { jobId: spec.id, block, attempt: index + 1, kernel, err: error };
       deps.log.error(about, 'a block failed verification');
+      if (code === 'verification-failed') continue;
+      // Its operands are not what they were: whoever tries next reads them again.
+      holding.forget();
+      throw error;
     }
   }
   throw failure;
@@ -161,6 +170,7 @@ async function computeOnce(
   work: BlockWork,
   plan: Plan,
   holding: Holding,
+  guards: readonly GuardedRange[],
   reproducible: boolean,
 ): Promise<ComputedBlock> {
   const execution = createExecution(plan, {
@@ -168,6 +178,7 @@ async function computeOnce(
     threads: deps.threads,
     regionByteOffset: holding.region.byteOffset,
     slabByteOffsets: holding.slabs.map(slab => slab.byteOffset),
+    guards,
     reproducible,
     rounds: verificationRounds(work.spec),
     drawSeed,

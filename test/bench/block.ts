@@ -6,6 +6,7 @@ import { DTYPES, type Dtype, floatArray } from '../../shared/math/dtype.ts';
 import { inputsOf } from '../../shared/math/graph.ts';
 import { shape } from '../../shared/math/shape.ts';
 import { createExecution } from '../../workers/execute/executor.ts';
+import { fingerprintSpaceBytes, takeFingerprints } from '../../workers/execute/fingerprints.ts';
 import { startThreads, type Threads } from '../../workers/execute/threads.ts';
 import { selectKernel } from '../../workers/kernels/select.ts';
 import { type Arena, createArena } from '../../workers/memory/arena.ts';
@@ -93,17 +94,30 @@ export class Blocks {
       );
       for (let e = 0; e < data.length; e++) data[e] = random();
     }
+    const guards = slabs.map(({ byteOffset, byteLength }) => {
+      return { byteOffset, byteLength, prints: take(fingerprintSpaceBytes(byteLength)).byteOffset };
+    });
+    const word = take(64).byteOffset / 4;
+    const ready = Promise.all(
+      guards.map((guard, index) => {
+        const control = { cancel: word, next: word + 1 + index };
+        return takeFingerprints((task, tiles) => this.#threads.run(task, tiles, control), guard);
+      }),
+    );
     return {
-      run: () =>
-        createExecution(plan, {
+      run: async () => {
+        await ready;
+        return createExecution(plan, {
           memory: this.#arena.memory,
           threads: this.#threads,
           regionByteOffset: region.byteOffset,
           slabByteOffsets: slabs.map(slab => slab.byteOffset),
           reproducible: false,
+          guards,
           rounds: 1,
           drawSeed: () => 1,
-        }).run(),
+        }).run();
+      },
       free: () => {
         for (const slot of [region, ...slabs]) this.#arena.free(slot);
       },

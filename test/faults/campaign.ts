@@ -2,21 +2,25 @@
 
 import { errorCode } from '../../shared/errors.ts';
 import { DTYPES, type Dtype, floatArray } from '../../shared/math/dtype.ts';
-import type { CombineTask } from '../../workers/execute/task.ts';
+import { takeFingerprints } from '../../workers/execute/fingerprints.ts';
+import type { CombineTask, GuardedRange } from '../../workers/execute/task.ts';
 import type { Threads } from '../../workers/execute/threads.ts';
 import { startThreads } from '../../workers/execute/threads.ts';
 import { selectKernel } from '../../workers/kernels/select.ts';
 import { createKernel, scratchBytes } from '../../workers/kernels/source.ts';
+import { FINGERPRINT_BYTES } from '../../workers/kernels/vectors.ts';
 import { createArena } from '../../workers/memory/arena.ts';
 import { seededRandom } from '../workers/kernels/fixture.ts';
 import { libraryDirectories } from '../workers/kernels/sources.ts';
 import { type Machine, prepare } from '../workers/machine.ts';
-import { type Block, drawBlock } from './blocks.ts';
+import { type Block, below, drawBlock } from './blocks.ts';
 import { DAMAGES, type Damage, recompute } from './damage.ts';
 import { elementsOf, holdsSpecials, isBeyondBound, rowBounds, writeElements } from './judge.ts';
 
 const ROOM_BYTES = 2 ** 17;
 const THREADS = 2;
+/** A form of a block has no more. */
+const OPERANDS_MAX = 4;
 
 /** What one kind of damage came to. */
 export interface Tally {
@@ -35,6 +39,8 @@ export interface Campaign {
   findFalseAlarms(blocks: number, seed: number): Promise<string[]>;
   /** Damages `flips` blocks, one bit each. */
   damage(damage: Damage, flips: number, seed: number): Promise<Tally>;
+  /** Flips a bit of an operand between its loading and the end of its block. @returns labels of blocks that passed */
+  changeOperands(flips: number, seed: number): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -46,6 +52,7 @@ export function startCampaign(): Campaign {
   const threads = startThreads(arena, choice, THREADS, error => void faults.push(error));
   const room = arena.allocate(ROOM_BYTES)!;
   const scratch = arena.allocate(scratchBytes(choice.reproducible.name))!;
+  const prints = arena.allocate(OPERANDS_MAX * FINGERPRINT_BYTES)!;
   const kernel = createKernel(choice.reproducible, arena.memory, scratch);
   const machine: Machine = { arena, memory: arena.memory, threads, faults, room };
   const elements = (dtype: Dtype) =>
@@ -74,6 +81,51 @@ export function startCampaign(): Campaign {
       return false;
     } catch (error) {
       if (errorCode(error) === 'verification-failed') return true;
+      throw error;
+    }
+  }
+
+  /** Whether a bit that flips in a slab, before or after the product is made, goes unnoticed. */
+  async function passesChanged(block: Block, random: () => number): Promise<boolean> {
+    const guards: GuardedRange[] = [];
+    const flip = () => {
+      const { byteOffset } = guards[below(guards.length, random)]!;
+      // The first element is one of every slab.
+      const bit = below(8 * DTYPES[block.program.dtype].bytes, random);
+      new Uint8Array(arena.memory.buffer)[byteOffset + (bit >> 3)]! ^= 1 << (bit & 7);
+    };
+    const moment = below(2, random);
+    const changing: Threads = {
+      count: threads.count,
+      busyCount: 0,
+      async run(task, tiles, control) {
+        if (task.kind === 'combine' && moment === 0) flip();
+        const found = await threads.run(task, tiles, control);
+        if (task.kind === 'combine' && moment === 1) flip();
+        return found;
+      },
+      close: () => threads.close(),
+    };
+    const { execution } = prepare(machine, block.program, block.inputs, {
+      reproducible: block.reproducible,
+      threads: changing,
+      guards({ inputs, dtype }, offsets) {
+        for (const [index, { elements: count }] of inputs.entries())
+          guards.push({
+            byteOffset: offsets[index]!,
+            byteLength: Math.ceil((count * DTYPES[dtype].bytes) / 16) * 16,
+            prints: prints.byteOffset + index * FINGERPRINT_BYTES,
+          });
+        return guards;
+      },
+    });
+    for (const guard of guards)
+      await takeFingerprints((task, tiles) => execution.runTask(task, tiles), guard);
+    try {
+      await execution.run();
+      return true;
+    } catch (error) {
+      if (errorCode(error) === 'unavailable') return false;
       throw error;
     }
   }
@@ -119,6 +171,15 @@ export function startCampaign(): Campaign {
         if (isHarmful && !found) tally.escaped.push(`${block.label}, seed ${seed + index}`);
       }
       return tally;
+    },
+    async changeOperands(flips, seed) {
+      const passed: string[] = [];
+      for (let index = 0; index < flips; index++) {
+        const random = seededRandom(seed + index);
+        const block = drawBlock(random);
+        if (await passesChanged(block, random)) passed.push(`${block.label}, seed ${seed + index}`);
+      }
+      return passed;
     },
     close: () => threads.close(),
   };

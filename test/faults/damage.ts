@@ -1,7 +1,7 @@
 // What bad memory does to a block before its test. A fault in a packed panel is a product that was made with one wrong
 // bit in an operand, in one tile, while the operand itself is right. A fault in an operand half-way is one that some
 // tiles saw, and the test sees, but other tiles did not. An operand that is wrong from the start gives the right
-// product of another matrix, which no test of the product can find: digests at loading are for that.
+// product of another matrix, which no test of the product can find: digests at loading and fingerprints are for that.
 
 import type { FloatArray } from '../../shared/math/dtype.ts';
 import { DTYPES } from '../../shared/math/dtype.ts';

@@ -18,6 +18,7 @@ test('no flipped bit escapes beyond its bound, and no clean block is turned away
     harmful.every(count => count > 20),
     stdout,
   );
+  assert.match(stdout, /operands in memory: 150 flips, 0 escaped/);
   assert.match(stdout, /nothing escaped, nothing right was turned away\n$/);
 });
 

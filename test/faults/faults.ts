@@ -32,7 +32,9 @@ async function runMemory(campaign: Campaign): Promise<string[]> {
     print(`${damage}: ${harmless} flips within the bound, ${harmful} beyond it, ${escaped.length} escaped`);
     faults.push(...escaped.map(label => `${damage}: ${label}`));
   }
-  return faults;
+  const passed = await campaign.changeOperands(COUNTS.flips, seed);
+  print(`operands in memory: ${COUNTS.flips} flips, ${passed.length} escaped`);
+  return [...faults, ...passed.map(label => `operands in memory: ${label}`)];
 }
 
 async function runStore(): Promise<string[]> {

@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { DTYPES, type Dtype, type FloatArray, floatArray } from '../../shared/math/dtype.ts';
 import type { Range } from '../../shared/math/graph.ts';
 import { createExecution, type Execution, type ExecutionReport } from '../../workers/execute/executor.ts';
+import type { GuardedRange } from '../../workers/execute/task.ts';
 import { startThreads, type Threads } from '../../workers/execute/threads.ts';
 import { selectKernel } from '../../workers/kernels/select.ts';
 import { type Arena, createArena, type Slot } from '../../workers/memory/arena.ts';
@@ -69,6 +70,8 @@ export interface PrepareOptions {
   readonly reproducible?: boolean;
   readonly seed?: number;
   readonly rounds?: number;
+  /** Of the plan's slabs; nothing is guarded where absent. */
+  readonly guards?: (plan: Plan, slabByteOffsets: readonly number[]) => readonly GuardedRange[];
   /** Stands between the plan and the threads. */
   readonly threads?: Threads;
 }
@@ -100,6 +103,7 @@ export function prepare(
     threads: options.threads ?? machine.threads,
     regionByteOffset,
     slabByteOffsets,
+    guards: options.guards?.(plan, slabByteOffsets) ?? [],
     reproducible: options.reproducible ?? false,
     rounds: options.rounds ?? 1,
     drawSeed: () => options.seed ?? 1,

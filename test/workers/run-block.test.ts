@@ -7,6 +7,7 @@ import { JobStore } from '../../shared/io/job-store.ts';
 import { derive } from '../../shared/math/derive.ts';
 import { shape } from '../../shared/math/shape.ts';
 import { Cancelled } from '../../workers/execute/executor.ts';
+import type { Task } from '../../workers/execute/task.ts';
 import type { Threads } from '../../workers/execute/threads.ts';
 import { runBlock } from '../../workers/run-block.ts';
 import { graphOf } from '../shared/math/expressions.ts';
@@ -239,6 +240,34 @@ describe('a block that fails', () => {
     await assert.rejects(failing, { code: 'verification-failed' });
     assert.equal(await rig.deps.jobs.readReceipt(TENANT, job.spec.id, 0), undefined);
     assert.equal(await rig.counter('frechet_verification_failures_total'), 3);
+  });
+
+  test('because an operand changes in memory is not stored, and reads it again the next time', async t => {
+    for (const moment of ['before', 'after'] as const) {
+      const { rig, job } = await prepared(t);
+      const flip = (task: Task) => {
+        if (task.kind !== 'combine' || task.terms[0]?.kind !== 'product') return;
+        // The last bit of an element: no test of the product would see it.
+        new Uint8Array(rig.machine.memory.buffer)[8 * (task.terms[0].a.offset + 7)]! ^= 1;
+      };
+      const changing: Threads = {
+        ...rig.deps.threads,
+        async run(task, tiles, control) {
+          if (moment === 'before') flip(task);
+          const found = await rig.deps.threads.run(task, tiles, control);
+          if (moment === 'after') flip(task);
+          return found;
+        },
+      };
+      await assert.rejects(runBlock({ ...rig.deps, threads: changing }, workOf(job, 0)), {
+        code: 'unavailable',
+      });
+      assert.equal(await rig.deps.jobs.readReceipt(TENANT, job.spec.id, 0), undefined);
+      assert.equal(await rig.counter('frechet_verification_failures_total'), 1);
+      await runBlock(rig.deps, workOf(job, 0));
+      assert.deepEqual(plain(await readResult(rig, job)), plain(product(a, h).data));
+      assert.equal(await rig.counter('frechet_array_cache_requests_total', { result: 'miss' }), 4);
+    }
   });
 
   test('for want of its operand gives its memory back', async t => {

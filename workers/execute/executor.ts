@@ -1,15 +1,18 @@
 // Executes a plan over reserved memory: binds each step to addresses, hands its tasks to the threads, and has every
 // product verified before the next step may overwrite its operands.
 
+import { errorCode, FrechetError } from '../../shared/errors.ts';
 import { DTYPES } from '../../shared/math/dtype.ts';
 import { type CombineStep, type Placed, type Plan, REGION, type Step } from '../plan/plan.ts';
 import { chooseTiles } from '../plan/tiles.ts';
 import { createErrorBounds, type ErrorBound } from './error-bounds.ts';
+import { compareFingerprints } from './fingerprints.ts';
 import { createProver, type ProvableStep, type StepProof } from './prove.ts';
 import {
   type CombineTask,
   type Control,
   type Findings,
+  type GuardedRange,
   mapTerm,
   type StackView,
   type Task,
@@ -38,6 +41,8 @@ export interface ExecuteOptions {
   /** Byte offsets of the region and of each input's slab. */
   readonly regionByteOffset: number;
   readonly slabByteOffsets: readonly number[];
+  /** What may not change while the plan runs: the slabs, with fingerprints of when they were loaded. */
+  readonly guards: readonly GuardedRange[];
   readonly reproducible: boolean;
   /** Rounds of Freivalds' test. */
   readonly rounds: number;
@@ -46,7 +51,7 @@ export interface ExecuteOptions {
 }
 
 export interface Execution {
-  /** @throws verification-failed; Cancelled where cancel() was called. */
+  /** @throws verification-failed; unavailable where operands changed in memory; Cancelled where cancel() was called. */
   run(): Promise<ExecutionReport>;
   /** Runs one more task over the block's memory, under the same cancel word. */
   runTask(task: Task, tiles: number): Promise<Findings>;
@@ -112,7 +117,25 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
     await runTask(task, tileCount({ members, rows: c.rows, cols: c.cols }, size), step.flops);
   }
 
+  /** @returns the seconds it took. @throws unavailable */
+  async function requireSameOperands(): Promise<number> {
+    const { failures, seconds } = await compareFingerprints(runTask, options.guards);
+    if (failures === 0) return seconds;
+    throw new FrechetError('unavailable', 'operands have changed in the memory of this worker');
+  }
+
   async function run(): Promise<ExecutionReport> {
+    try {
+      const report = await runSteps();
+      return { ...report, verifySeconds: report.verifySeconds + (await requireSameOperands()) };
+    } catch (error) {
+      // A product may be wrong because its operands are: then another attempt would fail as well.
+      if (errorCode(error) === 'verification-failed') await requireSameOperands();
+      throw error;
+    }
+  }
+
+  async function runSteps(): Promise<ExecutionReport> {
     bind.constants();
     const seeds: number[] = [];
     let [computeSeconds, verifySeconds, maxError, bound] = [0, 0, 0, 0];

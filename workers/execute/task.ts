@@ -183,7 +183,26 @@ export interface DigestTask {
   readonly digests: number;
 }
 
+/**
+ * Fingerprints of every `chunkBytes` of some ranges, a tile each, FINGERPRINT_BYTES from `prints` on: written, or
+ * compared with those that are there. Fails once for each chunk that has changed.
+ */
+export interface FingerprintTask {
+  readonly kind: 'fingerprint';
+  readonly ranges: readonly GuardedRange[];
+  readonly chunkBytes: number;
+  readonly compare: boolean;
+}
+
+/** Bytes that nobody writes any more, and where their fingerprints are. Offsets and lengths are multiples of 64. */
+export interface GuardedRange {
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  readonly prints: number;
+}
+
 export type Task =
+  | FingerprintTask
   | CombineTask
   | InnerTask
   | ImageTask
@@ -214,7 +233,7 @@ export interface ThreadTask {
 export interface Findings {
   /** The largest |residual| / (|A||B|1) of a row. */
   readonly maxError: number;
-  /** Rows whose residual exceeds its bound, or is not finite though the row had to be. */
+  /** Rows whose residual exceeds its bound, or is not finite though the row had to be; chunks that have changed. */
   readonly failures: number;
   /** Of a residual the sum of |α||A||B| + |c||X| over all elements of C. */
   readonly magnitude: number;

@@ -10,6 +10,7 @@ import { createKernel, createVectors } from '../kernels/source.ts';
 import { createVerifier } from '../verify/freivalds.ts';
 import { combineTile } from './combine.ts';
 import { innerProduct } from './elements.ts';
+import { fingerprintTile } from './fingerprints.ts';
 import { randomAt } from './random.ts';
 import {
   type ConvertTask,
@@ -56,11 +57,11 @@ const kernels = {
   }),
 };
 const elements = { float64: wholeMemory('float64'), float32: wholeMemory('float32') };
-const verifier = createVerifier(
-  elements,
-  createVectors(choice.fastest, memory),
-  reproducibleAt + scratch.reproducibleBytes,
-);
+const vectors = createVectors(choice.fastest, memory);
+const verifierAt = reproducibleAt + scratch.reproducibleBytes;
+const verifier = createVerifier(elements, vectors, verifierAt);
+/** Free while no product is verified. */
+const fingerprintAt = verifierAt;
 
 function wholeMemory(dtype: Dtype): FloatArray {
   return floatArray(dtype, memory.buffer, 0, memory.buffer.byteLength / DTYPES[dtype].bytes);
@@ -105,6 +106,8 @@ function runTile(task: Task, index: number): Findings {
         task,
         tileAt(index, { members: task.members, rows: task.x.rows, cols: 1 }, task),
       );
+    case 'fingerprint':
+      return fingerprintTile(task, index, vectors, memory.buffer, fingerprintAt);
     case 'convert':
       convert(task);
       return NO_FINDINGS;

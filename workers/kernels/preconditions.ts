@@ -4,7 +4,7 @@ import { assert } from '../../shared/assert.ts';
 import { DTYPES } from '../../shared/math/dtype.ts';
 import type { View } from '../../shared/math/view.ts';
 import type { GemmTile, Scratch } from './kernel.ts';
-import type { Matvec } from './vectors.ts';
+import { FINGERPRINT_BYTES, type Fingerprint, type Matvec } from './vectors.ts';
 
 const SCRATCH_ALIGNMENT_BYTES = 64;
 
@@ -30,6 +30,17 @@ export function assertMatvec({ dtype, a, x, y, w, z }: Matvec, memoryBytes: numb
     ['z', z, a.rows],
   ] as const)
     assert(isIndex(start) && (start + length) * 8 <= memoryBytes, `${name} lies inside the memory`);
+}
+
+/** Asserts that a range to be fingerprinted is whole vectors inside a memory of `memoryBytes`. */
+export function assertFingerprint({ byteOffset, byteLength, to }: Fingerprint, memoryBytes: number): void {
+  assert(isIndex(byteOffset) && byteOffset % 8 === 0, 'a range is aligned');
+  assert(isIndex(byteLength) && byteLength % 16 === 0, 'a range is a whole number of vectors');
+  assert(byteOffset + byteLength <= memoryBytes, 'a range lies inside the memory');
+  assert(
+    isIndex(to) && to % 8 === 0 && to + FINGERPRINT_BYTES <= memoryBytes,
+    'a fingerprint lies inside the memory',
+  );
 }
 
 /** Asserts that a view's elements lie in [0, elements). Zero strides repeat an element, which reading permits. */

@@ -23,4 +23,20 @@ export interface Vectors {
    * float64, in an order that follows from A's shape and strides alone.
    */
   matvec(tile: Matvec): void;
+
+  /**
+   * Writes FINGERPRINT_BYTES, of which a single changed bit always changes some, and so do two words in each other's
+   * place. Not for secrets: an exact sum, and the sum of its steps, of each half of 16 bytes, modulo 2⁶⁴.
+   */
+  fingerprint(range: Fingerprint): void;
 }
+
+/** Bytes from the start of the memory; a whole number of 16. */
+export interface Fingerprint {
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  /** Where it goes: outside of the range, 8-byte aligned. */
+  readonly to: number;
+}
+
+export const FINGERPRINT_BYTES = 32;

@@ -8,7 +8,8 @@ import { RESULT_CHUNK_BYTES } from '../../shared/job/limits.ts';
 import type { ValueSource } from '../../shared/job/spec.ts';
 import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
 import { digestData, digestSpaceBytes } from '../execute/digests.ts';
-import type { Findings, Task } from '../execute/task.ts';
+import { fingerprintSpaceBytes, takeFingerprints } from '../execute/fingerprints.ts';
+import type { Findings, GuardedRange, Task } from '../execute/task.ts';
 import type { Threads } from '../execute/threads.ts';
 import type { Slot } from '../memory/arena.ts';
 import type { SlabRequest } from '../memory/array-cache.ts';
@@ -27,6 +28,11 @@ export interface LoadDeps {
 const SLAB_CONTROL_BYTES = 64;
 const ALIGNMENT = 64;
 
+export interface LoadableSlab extends SlabRequest {
+  /** What must not change in the slab once it is loaded. */
+  guard(slot: Slot): GuardedRange;
+}
+
 /** What the array cache must hold for one input of a block, and how it gets there. */
 export function slabRequest(
   deps: LoadDeps,
@@ -34,27 +40,36 @@ export function slabRequest(
   slab: InputSlab,
   input: DerivationInput,
   dtype: Dtype,
-): SlabRequest {
+): LoadableSlab {
   const { source } = input;
   const widest = Math.max(DTYPES[dtype].bytes, DTYPES[source?.dtype ?? dtype].bytes);
   const dataBytes = Math.ceil((slab.elements * widest) / ALIGNMENT) * ALIGNMENT;
-  const bytes = dataBytes + digestSpaceBytes(slab.elements * widest) + SLAB_CONTROL_BYTES;
+  const digestBytes = digestSpaceBytes(slab.elements * widest);
+  const bytes = dataBytes + digestBytes + fingerprintSpaceBytes(dataBytes) + SLAB_CONTROL_BYTES;
+  const guard = ({ byteOffset }: Slot) => ({
+    byteOffset,
+    byteLength: dataBytes,
+    prints: byteOffset + dataBytes + digestBytes,
+  });
   const load = async (slot: Slot) => {
     const run = taskRunner(deps, slot);
-    if (source === undefined) return fillRandom(run, job.seed, slab, slot, dtype);
+    const takePrints = () => takeFingerprints(run, guard(slot));
+    if (source === undefined) {
+      await fillRandom(run, job.seed, slab, slot, dtype);
+      return takePrints();
+    }
     const target = sourceBytes(deps, slab, source, slot, widest);
-    if ('array' in source)
-      await readArray(deps, run, job.tenant, source.array, slab, input, target, slot.byteOffset + dataBytes);
-    else
-      copyBox(
-        Buffer.from(source.inline, 'base64'),
-        piecesOf(slab, input, source.order),
-        target,
-        source.dtype,
-      );
+    if ('array' in source) {
+      const place = { target, digestsAt: slot.byteOffset + dataBytes };
+      await readArray(deps, run, job.tenant, source.array, slab, input, place, takePrints);
+    } else {
+      const inline = Buffer.from(source.inline, 'base64');
+      copyBox(inline, piecesOf(slab, input, source.order), target, source.dtype);
+    }
     await convert(run, slab.elements, source.dtype, dtype, target.byteOffset, slot.byteOffset);
+    if (source.dtype !== dtype || !('array' in source)) await takePrints();
   };
-  return { key: cacheKey(job.tenant, slab, source, dtype), bytes, load };
+  return { key: cacheKey(job.tenant, slab, source, dtype), bytes, load, guard };
 }
 
 /** Same key, same bytes in the slab. Inline values are not worth a place in the cache. */
@@ -105,8 +120,8 @@ async function readArray(
   id: string,
   slab: InputSlab,
   input: DerivationInput,
-  target: Uint8Array,
-  digestsAt: number,
+  { target, digestsAt }: { readonly target: Uint8Array; readonly digestsAt: number },
+  takePrints: () => Promise<void>,
 ): Promise<void> {
   const array = await deps.arrays.openForJob(tenant, id);
   if (array === undefined)
@@ -119,6 +134,8 @@ async function readArray(
     if (!isWhole) await deps.checkedChunks.check(`${tenant}/${id}`, array, byteRanges(pieces(), size));
     for (const { from, to, length } of pieces())
       await readWhole(array, target.subarray(to * size, (to + length) * size), from * size, input.name);
+    // Taken first, so that whatever changes from here on is noticed: now by the digests, later by the fingerprints.
+    await takePrints();
     if (isWhole) await verifyWhole(deps, run, array, target, digestsAt, input.name);
   } finally {
     await array.close();

@@ -18,6 +18,8 @@ export interface Holding {
   readonly region: Slot;
   /** In the order of the requests, filled. */
   readonly slabs: readonly Slot[];
+  /** Makes the next block load these slabs anew. */
+  forget(): void;
   /** Gives everything back; further calls do nothing. */
   release(): void;
 }
@@ -205,7 +207,7 @@ export function createArrayCache(arena: Arena, observer: CacheObserver) {
         release();
         throw failure.reason;
       }
-      return { region, slabs: slabs.map(slab => slab.slot), release };
+      return { region, slabs: slabs.map(slab => slab.slot), forget: () => slabs.forEach(forget), release };
     },
   };
 }

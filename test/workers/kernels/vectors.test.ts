@@ -6,7 +6,7 @@ import { DTYPES, type Dtype, floatArray } from '../../../shared/math/dtype.ts';
 import type { View } from '../../../shared/math/view.ts';
 import { createReferenceVectors } from '../../../workers/kernels/reference/reference-vectors.ts';
 import { createVectors } from '../../../workers/kernels/source.ts';
-import type { Vectors } from '../../../workers/kernels/vectors.ts';
+import { FINGERPRINT_BYTES, type Vectors } from '../../../workers/kernels/vectors.ts';
 import { fill, LAYOUT_NAMES, LAYOUTS, seededRandom } from './fixture.ts';
 import { availableSources } from './sources.ts';
 
@@ -102,6 +102,37 @@ for (const [label, create] of Object.entries(kinds)) {
             assert.deepEqual([...product(a, true)], [15, 15, Number.NEGATIVE_INFINITY, 15, 15]);
           }
         }
+      });
+
+      test('a fingerprint changes with every bit, and with words that change places', () => {
+        const bytes = new Uint8Array(memory.buffer);
+        const [range, to] = [{ byteOffset: 8 * A, byteLength: 16 * 37 }, 8 * Y];
+        const print = (create = vectors) => {
+          create.fingerprint({ ...range, to });
+          return Buffer.from(bytes.slice(to, to + FINGERPRINT_BYTES)).toString('hex');
+        };
+        const random = seededRandom(3);
+        for (let e = 0; e < 2 * 37; e++) doubles[A + e] = random();
+        const before = print();
+        assert.equal(print(), before);
+        assert.equal(print(createReferenceVectors(memory)), before);
+        for (let bit = 0; bit < 8 * range.byteLength; bit++) {
+          bytes[range.byteOffset + (bit >> 3)]! ^= 1 << (bit & 7);
+          assert.notEqual(print(), before, `bit ${bit}`);
+          bytes[range.byteOffset + (bit >> 3)]! ^= 1 << (bit & 7);
+        }
+        for (const [i, j] of [
+          [0, 1],
+          [0, 2],
+          [5, 71],
+          [72, 73],
+        ] as const) {
+          const kept = [doubles[A + i]!, doubles[A + j]!] as const;
+          [doubles[A + j], doubles[A + i]] = kept;
+          assert.notEqual(print(), before, `words ${i} and ${j}`);
+          [doubles[A + i], doubles[A + j]] = kept;
+        }
+        assert.equal(print(), before);
       });
 
       test('random products are within the rounding bound of the reference (seed 99)', () => {

@@ -1,7 +1,7 @@
 // Matrix-vector products by definition: the oracle for the WASM ones, and what a runtime without SIMD uses.
 
 import { DTYPES, floatArray } from '../../../shared/math/dtype.ts';
-import { assertMatvec } from '../preconditions.ts';
+import { assertFingerprint, assertMatvec } from '../preconditions.ts';
 import type { Vectors } from '../vectors.ts';
 
 export function createReferenceVectors(memory: WebAssembly.Memory): Vectors {
@@ -21,6 +21,19 @@ export function createReferenceVectors(memory: WebAssembly.Memory): Vectors {
         vectors[y + i] = sum;
         vectors[z + i] = size;
       }
+    },
+    fingerprint(range) {
+      assertFingerprint(range, memory.buffer.byteLength);
+      const { byteOffset, byteLength, to } = range;
+      const words = new BigUint64Array(memory.buffer, byteOffset, byteLength / 8);
+      const sums = new BigUint64Array(4);
+      for (let at = 0; at < words.length; at += 2) {
+        for (let half = 0; half < 2; half++) {
+          sums[half]! += words[at + half]!;
+          sums[2 + half]! += sums[half]!;
+        }
+      }
+      new BigUint64Array(memory.buffer, to, 4).set(sums);
     },
   };
 }

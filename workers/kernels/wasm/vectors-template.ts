@@ -13,7 +13,23 @@ const SUMS = 4;
 const COLUMNS = 4;
 
 export function vectorFunctions(): string {
-  return Object.values(LANES).map(matvec).join('');
+  return [...Object.values(LANES).map(matvec), FINGERPRINT].join('');
+}
+
+/** Sums and sums of sums of 16 bytes at a time. */
+const FINGERPRINT = `
+(func (export "fingerprint") (param $at i32) (param $count i32) (param $to i32)
+  (local $sum v128) (local $sums v128)
+  ${countdown('four', '$count', 4, `${repeat(4, v => fingerprintStep(16 * v))} ${add('$at', number(64))}`)}
+  ${countdown('one', '$count', 1, `${fingerprintStep(0)} ${add('$at', number(16))}`)}
+  (v128.store (local.get $to) (local.get $sum))
+  (v128.store offset=16 (local.get $to) (local.get $sums)))
+`;
+
+function fingerprintStep(offset: number): string {
+  return `
+    (local.set $sum (i64x2.add (local.get $sum) (v128.load offset=${offset} (local.get $at))))
+    (local.set $sums (i64x2.add (local.get $sums) (local.get $sum)))`;
 }
 
 /** Two elements or one at `address`, widened. */
