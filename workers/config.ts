@@ -1,8 +1,8 @@
 // The worker's settings; what the environment leaves open follows from the machine.
 
-import { readFileSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import { type Config, type Environment, readConfig } from '../shared/io/config.ts';
+import { computeCores } from '../shared/io/cores.ts';
 import { ARENA_BYTES_MAX } from './memory/arena.ts';
 
 const NAMES = [
@@ -20,16 +20,22 @@ const NAMES = [
 
 export type WorkerConfig = Omit<Config<(typeof NAMES)[number]>, 'threads' | 'memoryBytes'> & {
   readonly threads: number;
+  /** What one process can address, at most. */
   readonly memoryBytes: number;
+  /** What the environment said beyond that. */
+  readonly unusedMemoryBytes: number;
 };
 
 /** @throws ConfigError that names every wrong variable. */
 export function readWorkerConfig(environment: Environment): WorkerConfig {
   const config = readConfig(environment, NAMES);
+  const given = config.memoryBytes ?? Math.floor(memoryLimit() / 2);
+  const memoryBytes = Math.min(given, ARENA_BYTES_MAX);
   return {
     ...config,
-    threads: config.threads ?? Math.min(physicalCores(), availableParallelism()),
-    memoryBytes: Math.min(config.memoryBytes ?? Math.floor(memoryLimit() / 2), ARENA_BYTES_MAX),
+    threads: config.threads ?? computeCores(),
+    memoryBytes,
+    unusedMemoryBytes: given - memoryBytes,
   };
 }
 
@@ -37,17 +43,4 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
 function memoryLimit(): number {
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : totalmem();
-}
-
-/** Two hardware threads of a core share its arithmetic units, so a product gains nothing from the second. */
-function physicalCores(): number {
-  try {
-    const cores = readFileSync('/proc/cpuinfo', 'utf8')
-      .split('\n\n')
-      .map(cpu => [/^physical id\s*: (\d+)/m.exec(cpu)?.[1], /^core id\s*: (\d+)/m.exec(cpu)?.[1]])
-      .filter(([socket, core]) => socket !== undefined && core !== undefined);
-    return new Set(cores.map(String)).size || availableParallelism();
-  } catch {
-    return availableParallelism();
-  }
 }

@@ -42,6 +42,11 @@ async function startWorker(config: WorkerConfig, role: Role): Promise<{ readonly
   log.info({ kernel: choice.name, reason: choice.reason, threads: config.threads }, 'kernel chosen');
   metrics.frechet_build_info.set({ version, kernel: choice.name }, 1);
 
+  if (config.unusedMemoryBytes > 0)
+    log.warn(
+      { memoryBytes: config.memoryBytes, unusedMemoryBytes: config.unusedMemoryBytes },
+      'a worker process holds 4 GiB at most; more workers would use the rest',
+    );
   const arena = createArena(config.memoryBytes);
   const threads = startThreads(arena, choice, config.threads, crash);
   releasers.push('the threads', () => threads.close());

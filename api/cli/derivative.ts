@@ -132,7 +132,7 @@ function summaryText(job: Job, output: string | undefined): string {
     parts.push(`verified by ${method}: error ${formatBrief(maxError)}, bound ${formatBrief(bound)}`);
   }
   const relative = errorBound?.relative ?? null;
-  if (relative !== null) parts.push(`rounded by at most ${brief(relative)} of it`);
+  if (relative !== null) parts.push(`rounded by at most ${formatBrief(relative)} of it`);
   if (timings !== null) parts.push(`${formatSeconds(timings.computeSeconds)} of computing on ${kernel}`);
   if (output !== undefined && output !== '-') parts.push(`${formatBytes(result?.bytes ?? 0)} in ${output}`);
   if (output === undefined && !isShown(job)) parts.push('too large to show: -o FILE.npy keeps it');

@@ -9,6 +9,7 @@ import { findBlas } from './blas.ts';
 import { keepRedis } from './keep-redis.ts';
 import { REPOSITORY_ROOT } from './root.ts';
 import { type ReadyMessage, type Role, superviseRole } from './supervise.ts';
+import { workerShares } from './worker-shares.ts';
 
 /** Threads in which Node waits for the disk: fsyncs that wait together are one commit of the file system's journal. */
 const IO_THREADS = 16;
@@ -23,6 +24,7 @@ export interface ServicesOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Ports as the environment says, or any free ones, for several stacks side by side. */
   readonly ports: 'configured' | 'free';
+  /** So many workers as the environment describes them; where absent, as many as its memory takes. */
   readonly workers?: number;
   /** Where the roles' logs go: our own standard error, or an open file. */
   readonly output: 'inherit' | number;
@@ -42,7 +44,9 @@ export interface RunningServices {
   stop(): Promise<void>;
 }
 
-type Settings = Config<'drainSeconds' | 'gatewayAdminPort' | 'redisUrl' | 'kernel'>;
+type Settings = Config<
+  'drainSeconds' | 'gatewayAdminPort' | 'redisUrl' | 'kernel' | 'memoryBytes' | 'threads'
+>;
 
 /**
  * Starts everything, and resolves when everything is ready. Where a part fails, the others are stopped again.
@@ -50,7 +54,14 @@ type Settings = Config<'drainSeconds' | 'gatewayAdminPort' | 'redisUrl' | 'kerne
  * @throws unavailable; AbortError where `signal` says so; ConfigError
  */
 export async function startServices(options: ServicesOptions): Promise<RunningServices> {
-  const settings = readConfig(options.env, ['drainSeconds', 'gatewayAdminPort', 'redisUrl', 'kernel']);
+  const settings = readConfig(options.env, [
+    'drainSeconds',
+    'gatewayAdminPort',
+    'redisUrl',
+    'kernel',
+    'memoryBytes',
+    'threads',
+  ]);
   const dataDir = resolve(options.dataDir);
   await mkdir(dataDir, { recursive: true });
   const { value, release } = await withReleasers(async releasers => {
@@ -73,8 +84,14 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
       FRECHET_REDIS_URL: redis.url,
       FRECHET_DATA_DIR: dataDir,
     };
-    const starts = Array.from({ length: 1 + (options.workers ?? 1) }, async (_, index) => {
-      const role = await superviseRole(describeRole({ ...options, env }, settings, index));
+    const shares =
+      options.workers === undefined
+        ? workerShares(settings)
+        : Array.from({ length: options.workers }, () => ({}));
+    const starts = [{}, ...shares].map(async (share, index) => {
+      const role = await superviseRole(
+        describeRole({ ...options, env: { ...env, ...share } }, settings, index),
+      );
       roles.push(role);
       return role;
     });

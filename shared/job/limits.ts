@@ -53,7 +53,7 @@ export const BLOCK_FLOPS_TARGET = 4n * 10n ** 10n;
 export const BLOCK_BYTES_TARGET = 64 * MIB;
 /** The working set of one block is at most this part of a worker's memory: the rest is packing scratch and the next block. */
 export const BLOCK_MEMORY_SHARE = 0.75;
-/** A 32-bit shared memory ends at 4 GiB, so no block may need more than that part of it. */
+/** A 32-bit shared memory ends at 4 GiB, so no block may need more than that part of it; a machine with more runs more workers. */
 export const WORKER_MEMORY_BYTES_MAX = 4 * GIB;
 /** What a worker is taken to have where nobody says: half of a 4 GiB machine. */
 export const WORKER_MEMORY_BYTES_DEFAULT = 2 * GIB;

@@ -18,7 +18,10 @@ test('what the environment says is taken, up to what one process can address', (
     FRECHET_KERNEL: 'wasm',
   });
   assert.deepEqual([config.threads, config.memoryBytes, config.kernel], [7, 512 * 2 ** 20, 'wasm']);
-  assert.equal(readWorkerConfig({ FRECHET_MEMORY_BYTES: '64GiB' }).memoryBytes, ARENA_BYTES_MAX);
+  assert.equal(config.unusedMemoryBytes, 0);
+  const large = readWorkerConfig({ FRECHET_MEMORY_BYTES: '64GiB' });
+  assert.equal(large.memoryBytes, ARENA_BYTES_MAX);
+  assert.equal(large.unusedMemoryBytes, 60 * 2 ** 30);
 });
 
 test('what is wrong is refused, all of it at once', () => {

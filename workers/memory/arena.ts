@@ -5,7 +5,7 @@ import { assert } from '../../shared/assert.ts';
 import { FrechetError } from '../../shared/errors.ts';
 
 const WASM_PAGE_BYTES = 65_536;
-/** A WebAssembly memory with 32-bit addresses ends here; a worker with more memory runs as more processes. */
+/** A WebAssembly memory with 32-bit addresses ends here; a machine with more memory runs more workers (deploy/local/worker-shares.ts, or replicas). */
 export const ARENA_BYTES_MAX = 65_536 * WASM_PAGE_BYTES;
 /** A cache line, and enough for any vector load. */
 export const SLOT_ALIGNMENT = 64;
