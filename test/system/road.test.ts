@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Client, createClient, inline } from '../support/client.ts';
-import { matrix, tabulate } from '../support/evaluate.ts';
+import { type Matrix, matrix, tabulate } from '../support/evaluate.ts';
 import { integers, product, transposed } from '../support/integers.ts';
 import { matrixNpy } from '../support/npy.ts';
 import { type Stack, startStack } from '../support/processes.ts';
 import { assertResult } from '../support/result-assertions.ts';
+import { seededRandom } from '../workers/kernels/fixture.ts';
 
 let stack: Stack;
 let client: Client;
@@ -49,6 +50,29 @@ for (const dtype of DTYPES) {
     }
   });
 }
+
+test('a job is verified in as many rounds as it asks for, and says how far rounding may have moved it', async () => {
+  const random = seededRandom(7);
+  const [a, h] = [tabulate(90, 70, random), tabulate(70, 30, random)];
+  const [A, direction] = [await client.upload(matrixNpy(a)), await client.upload(matrixNpy(h))];
+  const job = { operation: 'jvp', operands: { A }, direction };
+  const exact = await client.compute({ ...job, verification: { rounds: 3 } });
+  assert.equal(exact.verification?.rounds, 3);
+  const rough = await client.compute({ ...job, dtype: 'float32' });
+  assert.equal(rough.verification?.rounds, 1);
+  // Against the product of the rounded operands in float64, which is as good as exact.
+  const rounded = ({ rows, cols, data }: Matrix) => ({ rows, cols, data: data.map(Math.fround) });
+  const wanted = product(rounded(a), rounded(h)).data;
+  const got = [...(await client.result(rough.id)).values].map(Number);
+  const error = wanted.reduce((sum, value, index) => sum + Math.abs(value - got[index]!), 0);
+  const { norm, absolute, relative } = rough.errorBound!;
+  assert.equal(norm, 'sum');
+  assert.ok(error > 0 && error <= absolute && absolute < 2000 * error, `${error} ≤ ${absolute}`);
+  const size = got.reduce((sum, value) => sum + Math.abs(value), 0);
+  assert.ok(Math.abs(relative! - absolute / size) <= 1e-6 * relative!);
+  // The unit roundoffs are 2⁻²⁴ and 2⁻⁵³, and the data nearly the same.
+  assert.ok(exact.errorBound!.absolute < 2 ** -28 * absolute);
+});
 
 test('C and Fortran order of either operand give the same bits', async () => {
   const [a, h] = [integers(23, 29, 4), integers(29, 19, 5)];
