@@ -97,7 +97,9 @@ export class Blocks {
     const guards = slabs.map(({ byteOffset, byteLength }) => {
       return { byteOffset, byteLength, prints: take(fingerprintSpaceBytes(byteLength)).byteOffset };
     });
-    const word = take(64).byteOffset / 4;
+    const words = take(64);
+    new Uint8Array(this.#arena.memory.buffer, words.byteOffset, words.byteLength).fill(0);
+    const word = words.byteOffset / 4;
     const ready = Promise.all(
       guards.map((guard, index) => {
         const control = { cancel: word, next: word + 1 + index };
