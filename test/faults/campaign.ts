@@ -88,7 +88,11 @@ export function startCampaign(): Campaign {
   /** Whether a bit that flips in a slab, before or after the product is made, goes unnoticed. */
   async function passesChanged(block: Block, random: () => number): Promise<boolean> {
     const guards: GuardedRange[] = [];
+    let isFlipped = false;
     const flip = () => {
+      // Once: a second step might right it again.
+      if (isFlipped) return;
+      isFlipped = true;
       const { byteOffset } = guards[below(guards.length, random)]!;
       // The first element is one of every slab.
       const bit = below(8 * DTYPES[block.program.dtype].bytes, random);
