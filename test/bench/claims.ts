@@ -1,6 +1,7 @@
 // What the kernels are meant to reach, as ratios of figures from one run: absolute figures move from machine to machine.
 
-import type { Figure } from './figures.ts';
+import { type Figure, square } from './figures.ts';
+import { EVERYTHING, type Selection } from './selection.ts';
 
 interface Claim {
   readonly kernel: string;
@@ -24,7 +25,9 @@ const CLAIMS: readonly Claim[] = (['float64', 'float32'] as const).flatMap(dtype
     { kernel: 'native', peer: 'blas', dtype, sizes: [...LARGE, 4096], atLeast: 0.95 },
     { kernel: 'wasm relaxed', peer: 'blas', dtype, sizes: LARGE, atLeast: relaxed },
     { kernel: 'wasm strict', peer: 'blas', dtype, sizes: LARGE, atLeast: 0.36 },
-    { kernel: 'wasm relaxed', peer: 'numpy-ts', dtype, sizes: LARGE, atLeast: 1.9 },
+    dtype === 'float64'
+      ? { kernel: 'wasm relaxed', peer: 'numpy-ts', dtype, sizes: LARGE, atLeast: 1.9 }
+      : { kernel: 'wasm relaxed', peer: 'tfjs-wasm', dtype, sizes: LARGE, atLeast: 1.8 },
     ...['native', 'wasm relaxed', 'wasm strict'].map(kernel => {
       return { kernel, peer: kernel, dtype, sizes: LARGE, threads: 2, atLeast: 1.9 };
     }),
@@ -40,21 +43,29 @@ function inBlocks(dtype: Figure['dtype']) {
   return { dtype, sizes: [2048], threads: 2, peerThreads: 2 };
 }
 
-/** A row for every claim that the figures can judge: who against whom, the ratio, what was wanted, and whether it holds. */
-export function judge(figures: readonly Figure[]): string[][] {
-  return CLAIMS.flatMap(claim => {
-    const { kernel, peer, dtype, sizes, threads = 1, peerThreads = 1, atLeast } = claim;
-    return sizes.flatMap(size => {
+/**
+ * A row for every claim of the selection: who against whom, the ratio, what was wanted, and whether it holds. One
+ * whose peer is not among the figures is `not measured`, which is not the same as holding.
+ */
+export function judge(figures: readonly Figure[], selection: Selection = EVERYTHING): string[][] {
+  const selected = CLAIMS.filter(({ dtype }) => selection.dtypes.includes(dtype));
+  return selected.flatMap(({ kernel, peer, dtype, sizes, threads = 1, peerThreads = 1, atLeast }) => {
+    const measurable = sizes.filter(size => selection.hasShape(square(size)));
+    return measurable.map(size => {
       const ours = find(figures, kernel, dtype, size, threads);
       const theirs = find(figures, peer, dtype, size, peerThreads);
-      if (ours === undefined || theirs === undefined) return [];
-      const ratio = ours / theirs;
-      const verdict = ratio >= atLeast ? 'holds' : 'falls short';
+      const [ratio, verdict] = verdictOf(ours, theirs, atLeast);
       const subject = `${kernel}, ${threads}`;
       const against = `${peer}, ${peerThreads}`;
-      return [[subject, against, dtype, `${size}³`, ratio.toFixed(2), atLeast.toFixed(2), verdict]];
+      return [subject, against, dtype, `${size}³`, ratio, atLeast.toFixed(2), verdict];
     });
   });
+}
+
+function verdictOf(ours: number | undefined, theirs: number | undefined, atLeast: number): [string, string] {
+  if (ours === undefined || theirs === undefined) return ['', 'not measured'];
+  const ratio = ours / theirs;
+  return [ratio.toFixed(2), ratio >= atLeast ? 'holds' : 'falls short'];
 }
 
 function find(figures: readonly Figure[], kernel: string, dtype: string, size: number, threads: number) {

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { availableSources } from '../workers/kernels/sources.ts';
 import { judge } from './claims.ts';
 import { type Figure, square } from './figures.ts';
+import { parseSelection } from './selection.ts';
 
 const program = fileURLToPath(new URL('./kernels.js', import.meta.url));
 
@@ -37,17 +38,32 @@ test('the table names the machine', async () => {
   assert.match(stdout, new RegExp(`Node ${process.versions.node}.*\\n\\nkernel +dtype`));
 });
 
-test('a claim holds from its ratio on, and says nothing where a peer was not measured', () => {
+test('a claim holds from its ratio on, and is not measured where a peer is absent', () => {
   const figure = (kernel: string, gflops: number): Figure => {
     return { bench: 'kernels', kernel, dtype: 'float64', ...square(1024), threads: 1, gflops };
   };
-  const verdicts = (figures: readonly Figure[]) => judge(figures).map(row => [row[0], row[1], row.at(-1)]);
-  assert.deepEqual(verdicts([figure('native', 95), figure('blas', 100)]), [
-    ['native, 1', 'blas, 1', 'holds'],
-  ]);
-  assert.deepEqual(verdicts([figure('native', 94), figure('blas', 100)]), [
-    ['native, 1', 'blas, 1', 'falls short'],
-  ]);
-  assert.deepEqual(verdicts([figure('native', 95)]), []);
-  assert.deepEqual(verdicts([figure('wasm strict', 36), { ...figure('blas', 100), dtype: 'float32' }]), []);
+  const verdict = (figures: readonly Figure[]) => {
+    const row = judge(figures).find(
+      ([ours, theirs, dtype, size]) =>
+        ours === 'native, 1' && theirs === 'blas, 1' && dtype === 'float64' && size === '1024³',
+    );
+    return row?.at(-1);
+  };
+  assert.equal(verdict([figure('native', 95), figure('blas', 100)]), 'holds');
+  assert.equal(verdict([figure('native', 94), figure('blas', 100)]), 'falls short');
+  assert.equal(verdict([figure('native', 95)]), 'not measured');
+  assert.equal(verdict([figure('native', 95), { ...figure('blas', 100), dtype: 'float32' }]), 'not measured');
+});
+
+test('words select dtypes and sides, and the claims about them', () => {
+  const selection = parseSelection(['float32', '8', '256']);
+  assert.deepEqual(selection.dtypes, ['float32']);
+  assert.ok(selection.hasShape({ m: 1024, k: 1024, n: 8 }));
+  assert.ok(!selection.hasShape(square(1024)));
+  assert.deepEqual(
+    judge([], selection).map(row => row[3]),
+    ['256³'],
+  );
+  assert.deepEqual(parseSelection([]).dtypes, ['float64', 'float32']);
+  assert.throws(() => parseSelection(['float16']), RangeError);
 });

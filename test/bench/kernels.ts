@@ -1,13 +1,16 @@
 // How fast is C = A·B, kernel by kernel, against the BLAS itself and against what npm offers? One thread, then two on
 // row slabs, then a whole block of a job on two. After the table, what the kernels are meant to reach, and whether they did in this run.
 //
-//   npm run bench:kernels [-- --json] [-- --smoke]
+//   npm run bench:kernels -- [--json] [--smoke] [float64 | float32] [SIDE…]
 //
-// --json prints a line a figure: {bench, kernel, dtype, m, n, k, threads, gflops}. --smoke is a run of seconds.
+// --json prints a line a figure: {bench, kernel, dtype, m, n, k, threads, gflops}. --smoke is a run of seconds. A dtype
+// and sides select: `float32 8 1024` measures the float32 products that have a side of 8 or of 1024, and no others.
+// The BLAS is the one that `npm start` fetches, and is fetched here too; a smoke run takes what is there.
 // On a shared machine the ratios of one run say more than its figures, and a second run says more than one.
 
 import { Worker } from 'node:worker_threads';
 import * as np from 'numpy-ts';
+import { findBlas } from '../../deploy/local/blas.ts';
 import { DTYPES, type Dtype, floatArray } from '../../shared/math/dtype.ts';
 import { denseView, sliceView } from '../../shared/math/view.ts';
 import type { GemmTile, Scratch } from '../../workers/kernels/kernel.ts';
@@ -20,45 +23,57 @@ import { directBlas } from './direct-blas.ts';
 import { type Figure, type Shape, square } from './figures.ts';
 import type { KernelThreadData } from './kernel-thread.ts';
 import { bestSeconds, type Contender, machine, table } from './measure.ts';
+import { parseSelection } from './selection.ts';
+import { loadTensorflow } from './tensorflow.ts';
 
 const json = process.argv.includes('--json');
 const smoke = process.argv.includes('--smoke');
+const selection = parseSelection(process.argv.slice(2).filter(word => !word.startsWith('--')));
 const SECONDS = smoke ? 0.001 : 0.6;
 const THREADS = 2;
-const SHAPES: readonly Shape[] = smoke
-  ? [{ m: 48, k: 48, n: 1 }]
-  : [
-      ...[8, 32, 64, 256].map(square),
-      { m: 1024, k: 1024, n: 1 },
-      { m: 1024, k: 1024, n: 8 },
-      { m: 1, k: 1024, n: 1024 },
-      { m: 8, k: 1024, n: 1024 },
-      { m: 1024, k: 16, n: 1024 },
-    ];
+const SHAPES: readonly Shape[] = (
+  smoke
+    ? [{ m: 48, k: 48, n: 1 }]
+    : [
+        ...[8, 32, 64, 256].map(square),
+        { m: 1024, k: 1024, n: 1 },
+        { m: 1024, k: 1024, n: 8 },
+        { m: 1, k: 1024, n: 1024 },
+        { m: 8, k: 1024, n: 1024 },
+        { m: 1024, k: 16, n: 1024 },
+      ]
+).filter(selection.hasShape);
 /** Measured on one thread and on two in the same turns, so that the ratio of the two is of one moment. */
-const THREADED_SHAPES = (smoke ? [48] : [1024, 2048]).map(square);
+const THREADED_SHAPES = (smoke ? [48] : [1024, 2048]).map(square).filter(selection.hasShape);
 const THREADED_SECONDS = 4 * SECONDS;
 /** Too long for anybody but a BLAS. */
-const NATIVE_SHAPES = smoke ? [] : [square(4096)];
+const NATIVE_SHAPES = (smoke ? [] : [square(4096)]).filter(selection.hasShape);
 
 const SCRATCH_BYTES = Math.max(...(['native', 'wasm', 'reference'] as const).map(scratchBytes));
 const SCRATCH_STRIDE = Math.ceil(SCRATCH_BYTES / 65536) * 65536;
 const OPERANDS_AT = THREADS * SCRATCH_STRIDE;
-const LARGEST = Math.max(...[...THREADED_SHAPES, ...NATIVE_SHAPES].map(({ m }) => m));
-const PAGES = Math.ceil((OPERANDS_AT + 3 * 8 * LARGEST ** 2) / 65536);
+const ALL_SHAPES = [...SHAPES, ...THREADED_SHAPES, ...NATIVE_SHAPES];
+if (ALL_SHAPES.length === 0) throw new RangeError('no product of this benchmark has such a side');
+const ELEMENTS = Math.max(...ALL_SHAPES.map(({ m, k, n }) => m * k + k * n + m * n));
+const PAGES = Math.ceil((OPERANDS_AT + 8 * ELEMENTS) / 65536);
 const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
 
+const absent: string[] = [];
+if (!smoke) await findBlas('auto', line => absent.push(line));
 const sources = availableSources();
 const native = sources.get('native');
 /** The reference is an oracle, and seconds slow past a small size. */
 const fast = [...sources].filter(([name]) => name !== 'reference');
 const figures: Figure[] = [];
 
+const tensorflow = await loadTensorflow();
+
 async function main(): Promise<void> {
-  for (const dtype of ['float64', 'float32'] as const) {
+  warnOfAbsentPeers();
+  for (const dtype of selection.dtypes) {
     for (const shape of SHAPES) {
       fillOperands(dtype, shape);
-      await measure(dtype, shape, [...singles(dtype, shape), numpy(dtype, shape)], SECONDS);
+      await measure(dtype, shape, [...singles(dtype, shape), ...peers(dtype, shape)], SECONDS);
     }
     await measureThreaded(dtype);
     if (native === undefined) continue;
@@ -72,6 +87,7 @@ async function main(): Promise<void> {
 }
 
 async function measureThreaded(dtype: Dtype): Promise<void> {
+  if (THREADED_SHAPES.length === 0) return;
   const crews = fast.map(([name, source]) => new Crew(name, source));
   const blocks = new Blocks(Math.max(...THREADED_SHAPES.map(({ m }) => m)), THREADS);
   for (const shape of THREADED_SHAPES) {
@@ -79,7 +95,7 @@ async function measureThreaded(dtype: Dtype): Promise<void> {
     const tile = product(dtype, shape);
     const pairs = crews.map(({ name, run }) => ({ name, threads: THREADS, run: () => run(tile) }));
     const ofBlocks = blocks.contend(dtype, shape.m);
-    const contenders = [...singles(dtype, shape), ...pairs, ...ofBlocks.contenders, numpy(dtype, shape)];
+    const contenders = [...singles(dtype, shape), ...pairs, ...ofBlocks.contenders, ...peers(dtype, shape)];
     await measure(dtype, shape, contenders, THREADED_SECONDS);
     ofBlocks.free();
   }
@@ -132,6 +148,22 @@ function single(name: string, source: KernelSource, tile: GemmTile): Contender {
 function blas(dtype: Dtype, shape: Shape): Contender[] {
   if (native?.name !== 'native') return [];
   return [directBlas(native.libraryPath, memory, product(dtype, shape))];
+}
+
+/** What npm offers for the same product. */
+function peers(dtype: Dtype, shape: Shape): Contender[] {
+  return [numpy(dtype, shape), ...(dtype === 'float32' && tensorflow ? [tensorflow(shape)] : [])];
+}
+
+/** A figure that is missing from the tables should not look like one that nobody wanted. */
+function warnOfAbsentPeers(): void {
+  if (native === undefined) absent.push('NO BLAS: nothing is said about the native kernel or against a BLAS');
+  if (tensorflow === undefined) {
+    absent.push(
+      'NO tfjs-backend-wasm: npm install --no-save @tensorflow/tfjs-core @tensorflow/tfjs-backend-wasm',
+    );
+  }
+  for (const line of absent) process.stderr.write(`${line}\n`);
 }
 
 /** numpy-ts at its best: operands already in its memory, results given back at once, relaxed SIMD where there is. */
@@ -189,7 +221,7 @@ function fill(thread: Worker, tile: GemmTile): Promise<void> {
 }
 
 function print(): void {
-  const header = ['kernel', 'dtype', 'm', 'k', 'n', 'threads', 'GFLOP/s', '× BLAS', '× numpy-ts'];
+  const header = ['kernel', 'dtype', 'm', 'k', 'n', 'threads', 'GFLOP/s', '× BLAS', '× numpy-ts', '× tfjs'];
   const rows = figures.map(f => [
     f.kernel,
     f.dtype,
@@ -197,9 +229,10 @@ function print(): void {
     f.gflops.toFixed(f.gflops < 10 ? 2 : 1),
     ratio(f, 'blas'),
     ratio(f, 'numpy-ts'),
+    ratio(f, 'tfjs-wasm'),
   ]);
   process.stdout.write(`${machine()}\n\n${table([header, ...rows])}\n`);
-  const claims = judge(figures);
+  const claims = smoke ? [] : judge(figures, selection);
   if (claims.length === 0) return;
   const claimsHeader = ['what, threads', 'against, threads', 'dtype', 'size', 'ratio', 'wanted', ''];
   process.stdout.write(`\n${table([claimsHeader, ...claims])}\n`);
