@@ -23,6 +23,9 @@ for (const dtype of ['float64', 'float32'] as const) {
       [1, 301, 1051, 'rows'],
       [1, 30, 19, 'padded rows'],
       [50, 901, 1],
+      [50, 301, 3],
+      [50, 301, 4],
+      [50, 301, 5],
     ] as const) {
       for (const [alpha, beta] of [
         [1, 0],

@@ -91,12 +91,14 @@ function heart(exports: WebAssembly.Exports, dtype: Dtype): Heart {
 
 /**
  * Swaps C = A·B for Cᵀ = Bᵀ·Aᵀ where that is faster, which costs nothing and moves no bit (a·b = b·a): where C's
- * columns are the contiguous ones, since the micro-kernel writes rows, and where C is too narrow for nr columns.
+ * columns are the contiguous ones, since the micro-kernel writes rows, and where C is so narrow that half of its
+ * micro-tiles' columns would be padding.
  */
 function orient(tile: GemmTile): GemmTile {
   const { a, b, c, dtype } = tile;
-  const narrow = c.cols <= BLOCKING[dtype].mr && c.cols < c.rows;
-  const flat = c.rows <= BLOCKING[dtype].mr && c.rows <= c.cols;
+  const halfTile = BLOCKING[dtype].nr / 2;
+  const narrow = c.cols <= halfTile && c.cols < c.rows;
+  const flat = c.rows <= halfTile && c.rows <= c.cols;
   const columnMajor = c.rowStride === 1 && c.colStride !== 1;
   if (!narrow && !(columnMajor && !flat)) return tile;
   return { ...tile, a: transposeView(b), b: transposeView(a), c: transposeView(c) };
