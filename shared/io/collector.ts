@@ -90,9 +90,12 @@ async function collectJobs(
     if ((dueMs.get(key) ?? 0) > nowMs) continue;
     let nextMs = nowMs + SHARD_SECONDS_MAX * 1000;
     for (const jobId of (await deps.jobs.jobIdsIn(tenant, shard)).filter(isJobId)) {
+      // What could not be looked at is due at the next pass.
+      let jobMs = nowMs;
       await attempt(deps, counts, { tenant, jobId }, async () => {
-        nextMs = Math.min(nextMs, await collectJob(deps, tenant, jobId, counts));
+        jobMs = await collectJob(deps, tenant, jobId, counts);
       });
+      nextMs = Math.min(nextMs, jobMs);
     }
     dueMs.set(key, nextMs);
   }
