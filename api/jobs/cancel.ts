@@ -6,7 +6,7 @@ import type { Outcome } from '../../shared/job/outcome.ts';
 import type { JobSpec } from '../../shared/job/spec.ts';
 import type { GatewayDeps } from '../deps.ts';
 import type { JobDocument } from './job-document.ts';
-import { findJob } from './known-job.ts';
+import { absentJob, findJob } from './known-job.ts';
 import { describeJob, readFacts } from './read.ts';
 
 type CancelDeps = Pick<GatewayDeps, 'jobs' | 'live' | 'log' | 'openJobs' | 'metrics' | 'clock'>;
@@ -25,6 +25,8 @@ export async function cancelJob(deps: CancelDeps, tenant: string, jobId: string)
   } else {
     refuseFinished(await deps.jobs.readOutcome(tenant, jobId));
   }
+  // Deleted meanwhile, it may have ended otherwise; nobody may be told of a cancellation then.
+  if (!(await deps.jobs.hasSpec(tenant, jobId))) throw absentJob();
   return describeJob(deps, job);
 }
 

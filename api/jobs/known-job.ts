@@ -13,6 +13,10 @@ export interface KnownJob {
 /** @throws not-found where the tenant has no such job */
 export async function findJob(jobs: JobStore, tenant: string, jobId: string): Promise<KnownJob> {
   const spec = await jobs.readSpec(tenant, jobId);
-  if (spec === undefined) throw new FrechetError('not-found', 'there is no such job');
+  if (spec === undefined) throw absentJob();
   return { spec, plan: planJob(spec) };
+}
+
+export function absentJob(): FrechetError {
+  return new FrechetError('not-found', 'there is no such job');
 }

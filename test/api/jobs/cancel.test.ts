@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { cancelJob } from '../../../api/jobs/cancel.ts';
+import { JobStore } from '../../../shared/io/job-store.ts';
 import type { LiveEvent } from '../../../shared/io/live.ts';
 import { subscribeLive } from '../../../shared/io/live.ts';
 import { connectRedis } from '../../../shared/io/redis.ts';
@@ -105,4 +107,22 @@ test('an unfinished job cannot be deleted; a finished one is gone with everythin
     (await gateway.storedFiles()).filter(path => path.includes(id)),
     [],
   );
+});
+
+test('a job that is deleted while it is cancelled is absent, and has not been cancelled', async () => {
+  const id = await submitted();
+  await endJob(gateway, await specOf(gateway, id));
+  const { store, jobs } = gateway.deps;
+  const deletingStore = new Proxy(store, {
+    get(target, property) {
+      const method = Reflect.get(target, property) as (...args: unknown[]) => Promise<unknown>;
+      return async (...args: unknown[]) => {
+        // After the job was found, and before its outcome competes with the one that is there.
+        if (property === 'put') await jobs.deleteJob('default', id);
+        return method.apply(target, args);
+      };
+    },
+  });
+  const deps = { ...gateway.deps, jobs: new JobStore(deletingStore) };
+  await assert.rejects(cancelJob(deps, 'default', id), { code: 'not-found' });
 });
