@@ -3,14 +3,18 @@ import { test } from 'node:test';
 import { simulate } from './coordinator.ts';
 import { simulateMany } from './simulate.ts';
 
-/** `npm run simulate` takes as many as one likes. */
-const SEEDS = 100;
+/** About half a minute of two cores. `npm run simulate` takes as many as one likes. */
+const SEEDS = 10_000;
 const FLAWED_SEEDS = 10;
 
 test('the promises of the design hold over crashes, faults and losses, whatever the seed', async context => {
   const total = await simulateMany(1, SEEDS);
   context.diagnostic(JSON.stringify(total));
   for (const [what, count] of Object.entries(total)) assert.ok(count > SEEDS / 4, `${what}: ${count}`);
+});
+
+test('a seed that is lived through again is the same life', async () => {
+  assert.deepEqual(await simulateMany(SEEDS, 1), await simulateMany(SEEDS, 1));
 });
 
 test('a store that replaces what it promised to keep is found out', async () => {

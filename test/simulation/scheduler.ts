@@ -14,10 +14,6 @@ interface Waiting {
   readonly resume: () => void;
 }
 
-/** Turns of the microtask queue within which whatever was resumed comes to its next step, or to its end. */
-const TICKS_MIN = 40;
-const TICKS_MAX = 400;
-
 export function createScheduler(random: Random, startMs: number) {
   let nowMs = startMs;
   let ready: Waiting[] = [];
@@ -30,8 +26,9 @@ export function createScheduler(random: Random, startMs: number) {
     ready.push(...due);
   }
 
-  async function settle(): Promise<void> {
-    for (let tick = 0; tick < TICKS_MIN || (ready.length === 0 && tick < TICKS_MAX); tick += 1) await null;
+  /** Node begins a tick when no promise is left to go on: by then whatever was resumed waits for its next step. */
+  function settle(): Promise<void> {
+    return new Promise(resolve => process.nextTick(resolve));
   }
 
   return {
