@@ -2,8 +2,13 @@
 // clients that keep count. At the end every accepted job must have one final state and, where it succeeded, the right
 // bytes. Exit code 1 where one has not.
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type Releasers, withReleasers } from '../../shared/io/releasers.ts';
 import { createRandom } from '../support/random.ts';
+import { createFaultyDisk } from './disk-faults.ts';
 import { type PastFault, strikeAll } from './faults.ts';
 import { type Promised, runLoad } from './load.ts';
 import { mountSmallDisk } from './small-disk.ts';
@@ -11,6 +16,7 @@ import { startWorld } from './world.ts';
 
 const CLIENTS = 6;
 const DISK_BYTES = 1024 * 1024 * 1024;
+const SLOWEST = 5;
 /** After the last fault: locks lapse, the reconciler looks, and everything that was promised ends. */
 const SETTLE_MS_MAX = 150_000;
 
@@ -25,38 +31,60 @@ export interface ChaosReport {
   /** Jobs with two final states, a wrong result, or one that nobody should have. */
   readonly wrong: readonly string[];
   /** From the end of a fault to the end of the first job submitted after it; other faults go on meanwhile. */
-  readonly recoverySeconds: { readonly p50: number; readonly p99: number };
+  readonly recoverySeconds: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** The longest of them. */
+  readonly slowest: readonly Recovery[];
   /** Blocks begun again since an attempt never ended. */
   readonly recomputedBlocks: number;
   readonly log: string;
 }
 
+interface Recovery {
+  readonly kind: string;
+  /** When the fault was over, RFC 3339. */
+  readonly endedAt: string;
+  readonly seconds: number;
+}
+
 export async function runChaos(seed: number, ms: number): Promise<ChaosReport> {
   const random = createRandom(seed);
-  const disk = mountSmallDisk(DISK_BYTES);
-  if (disk === undefined)
-    console.error('chaos: no file system can be mounted here, so the disk is never full');
-  const world = await startWorld({
-    workers: 2,
-    env: {
-      FRECHET_THREADS: '1',
-      FRECHET_MEMORY_BYTES: '512MiB',
-      ...(disk && { FRECHET_STORE: `file:${disk.path}/store` }),
-    },
-  });
+  const { value, release } = await withReleasers(startAll);
   try {
+    const { world, disks } = value;
     const signal = AbortSignal.timeout(ms);
     const [past, load] = await Promise.all([
-      strikeAll(world, disk, random.fork(), signal),
+      strikeAll(world, disks, random.fork(), signal),
       runLoad(world.stack.url, CLIENTS, random.fork(), signal),
     ]);
     await load.settle(SETTLE_MS_MAX);
     const log = await world.stack.readLog();
-    return report(seed, past, load.promised, disk !== undefined, log);
+    return report(seed, past, load.promised, disks.small !== undefined, log);
   } finally {
-    await world.stop();
-    disk?.unmount();
+    await release();
   }
+}
+
+/** A world whose store lies on a disk of ours. */
+async function startAll(releasers: Releasers) {
+  const folder = await mkdtemp(join(tmpdir(), 'frechet-chaos-'));
+  releasers.push('the folder', () => rm(folder, { recursive: true, force: true }));
+  const small = mountSmallDisk(DISK_BYTES);
+  if (small === undefined) {
+    console.error('chaos: no file system can be mounted here, so the disk is never full');
+  } else releasers.push('the small disk', async () => small.unmount());
+  const store = join(small?.path ?? folder, 'store');
+  const faulty = createFaultyDisk(store, join(folder, 'faults'));
+  const world = await startWorld({
+    workers: 2,
+    env: {
+      ...faulty.env,
+      FRECHET_THREADS: '1',
+      FRECHET_MEMORY_BYTES: '512MiB',
+      FRECHET_STORE: `file:${store}`,
+    },
+  });
+  releasers.push('the world', world.stop);
+  return { world, disks: { faulty, small } };
 }
 
 function report(
@@ -69,7 +97,8 @@ function report(
   const blamed = promised.filter(job => job.faults.length > 0);
   const lines = blamed.map(job => `${job.id}: ${[...new Set(job.faults)].join('; ')}`);
   const isLoss = (line: string) => /no final state|not there/.test(line);
-  const recovery = recoveries(past, promised);
+  const recovery = recoveries(past, promised).sort((a, b) => a.seconds - b.seconds);
+  const seconds = recovery.map(one => one.seconds);
   return {
     seed,
     jobs: promised.length,
@@ -78,23 +107,30 @@ function report(
     hasSmallDisk,
     losses: lines.filter(isLoss),
     wrong: lines.filter(line => !isLoss(line)),
-    recoverySeconds: { p50: quantile(recovery, 0.5), p99: quantile(recovery, 0.99) },
+    recoverySeconds: {
+      p50: quantile(seconds, 0.5),
+      p99: quantile(seconds, 0.99),
+      max: seconds.at(-1) ?? Number.NaN,
+    },
+    slowest: recovery.slice(-SLOWEST).reverse(),
     recomputedBlocks: log.split('a block whose last attempt never ended').length - 1,
     log,
   };
 }
 
-function recoveries(past: readonly PastFault[], promised: readonly Promised[]): number[] {
-  return past.flatMap(({ endedAt }) => {
+function recoveries(past: readonly PastFault[], promised: readonly Promised[]): Recovery[] {
+  return past.flatMap(({ kind, endedAt }) => {
     const ends = promised
       .filter(job => job.submittedAt > endedAt && job.finishedAt !== undefined)
       .map(job => job.finishedAt ?? 0);
-    return ends.length === 0 ? [] : [(Math.min(...ends) - endedAt) / 1000];
+    if (ends.length === 0) return [];
+    return [
+      { kind, endedAt: new Date(endedAt).toISOString(), seconds: (Math.min(...ends) - endedAt) / 1000 },
+    ];
   });
 }
 
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
+function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 

@@ -3,6 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../support/random.ts';
+import type { FaultyDisk } from './disk-faults.ts';
 import type { SmallDisk } from './small-disk.ts';
 import { breakRedis, REDIS_FAULTS, type World, wipeRedis } from './world.ts';
 
@@ -28,15 +29,21 @@ interface Victim {
   readonly calmMs: readonly [low: number, high: number];
 }
 
+/** The volume of the store: it fails, and where it is a small one of our own it is full at times. */
+export interface Disks {
+  readonly faulty: FaultyDisk;
+  readonly small: SmallDisk | undefined;
+}
+
 /** Lets faults strike until `signal` aborts; the last ones are over when the promise resolves. */
 export async function strikeAll(
   world: World,
-  disk: SmallDisk | undefined,
+  disks: Disks,
   random: Random,
   signal: AbortSignal,
 ): Promise<PastFault[]> {
   const past: PastFault[] = [];
-  const victims = [...rolesOf(world), redisOf(world), ...(disk === undefined ? [] : [storeOf(disk)])];
+  const victims = [...rolesOf(world), redisOf(world), storeOf(disks)];
   await Promise.all(victims.map(victim => strike(victim, random.fork(), signal, past)));
   return past;
 }
@@ -96,21 +103,26 @@ function redisOf(world: World): Victim {
   };
 }
 
-function storeOf(disk: SmallDisk): Victim {
-  return {
-    calmMs: [2_000, 8_000],
-    faults: [
-      {
-        kind: 'disk full',
-        weight: 1,
-        strike: async random => {
-          const free = await disk.fill();
-          await sleep(random.between(100, 4_000));
-          await free();
-        },
-      },
-    ],
+function storeOf({ faulty, small }: Disks): Victim {
+  const errors: Fault = {
+    kind: 'I/O errors',
+    weight: 1,
+    strike: async random => {
+      await faulty.fail({ share: random.pick([0.02, 0.2, 1]), code: 'EIO' });
+      await sleep(random.between(100, 4_000));
+      await faulty.mend();
+    },
   };
+  const full = (disk: SmallDisk): Fault => ({
+    kind: 'disk full',
+    weight: 1,
+    strike: async random => {
+      const free = await disk.fill();
+      await sleep(random.between(100, 4_000));
+      await free();
+    },
+  });
+  return { calmMs: [2_000, 8_000], faults: small === undefined ? [errors] : [errors, full(small)] };
 }
 
 async function kill(pid: () => number): Promise<void> {

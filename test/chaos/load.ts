@@ -12,8 +12,9 @@ import type { Random } from '../support/random.ts';
 const REQUEST_MS_MAX = 15_000;
 const POLL_MS = 100;
 const SIDE_MAX = 24;
-/** A result of two blocks. */
+/** A result of two blocks, 69 MB. Its client waits for it, and deletes it, so that they do not fill the disk. */
 const TALL = { rows: 2_400, cols: 3_600 };
+const TALL_PATIENCE_MS = 20_000;
 
 /** A job that was accepted, and what came of it. */
 export interface Promised {
@@ -21,6 +22,9 @@ export interface Promised {
   /** Milliseconds since the epoch, as all times. */
   readonly submittedAt: number;
   readonly expected: () => Matrix;
+  readonly isTall: boolean;
+  /** Its deletion was asked for: it may be there, or not. */
+  isDeleted: boolean;
   /** Told that it was cancelled. */
   isCancelled: boolean;
   /** Told that it could not be, since it had succeeded or failed. */
@@ -68,7 +72,8 @@ async function submit(
   seed: number,
   promised: Promised[],
 ): Promise<Promised | undefined> {
-  const { body, expected } = random.below(15) === 0 ? tallJob(seed) : smallJob(random, seed);
+  const isTall = random.below(15) === 0;
+  const { body, expected } = isTall ? tallJob(seed) : smallJob(random, seed);
   const response = await request('/v1/jobs', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
@@ -81,6 +86,8 @@ async function submit(
     id: document.id,
     submittedAt: Date.now(),
     expected,
+    isTall,
+    isDeleted: false,
     isCancelled: false,
     isKept: false,
     finalState: undefined,
@@ -122,12 +129,24 @@ async function accompany(
     await cancel(request, job);
     return;
   }
-  const patienceMs = random.between(0, 3_000);
+  const patienceMs = job.isTall ? TALL_PATIENCE_MS : random.between(0, 3_000);
   const end = performance.now() + patienceMs;
   while (!signal.aborted && performance.now() < end) {
-    if (await look(request, job)) return check(request, job);
+    if (await look(request, job)) {
+      await check(request, job);
+      if (job.isTall) await remove(request, job);
+      return;
+    }
     await sleep(POLL_MS);
   }
+}
+
+async function remove(request: Request, job: Promised): Promise<void> {
+  job.isDeleted = true;
+  const response = await request(`/v1/jobs/${job.id}`, { method: 'DELETE' }).catch(() => undefined);
+  if (response === undefined) return;
+  await bodyOf(response);
+  if (response.status !== 204 && response.status < 500) job.faults.push(`delete answered ${response.status}`);
 }
 
 async function cancel(request: Request, job: Promised): Promise<void> {
@@ -144,6 +163,7 @@ async function look(request: Request, job: Promised): Promise<boolean> {
   const response = await request(`/v1/jobs/${job.id}`).catch(() => undefined);
   if (response === undefined) return false;
   const document = await bodyOf<JobDocument>(response);
+  if (response.status === 404 && job.isDeleted) return true;
   if (response.status === 404) job.faults.push('an accepted job is not there');
   if (!response.ok || document === undefined) return false;
   const { state } = document;
@@ -181,7 +201,7 @@ async function settle(request: Request, promised: readonly Promised[], deadlineM
   }
   for (const job of promised) {
     await look(request, job);
-    await check(request, job);
+    if (!job.isDeleted) await check(request, job);
   }
 }
 

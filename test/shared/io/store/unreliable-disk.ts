@@ -3,6 +3,7 @@
 
 import type { Disk, DiskFile } from '../../../../shared/io/store/disk.ts';
 import { disk } from '../../../../shared/io/store/disk.ts';
+import { interceptDisk } from '../../../support/intercepted-disk.ts';
 
 export interface UnreliableDisk {
   readonly disk: Disk;
@@ -18,8 +19,6 @@ export interface UnreliableDisk {
 
 export type Failure = 'EIO' | 'ENOSPC' | 'death';
 
-const FILE_OPERATIONS = ['write', 'datasync', 'sync', 'stat', 'read'] as const;
-
 /** Operation number `at` (from 1) meets `failure`; without one the disk only keeps its log. */
 export function unreliableDisk(at = Number.POSITIVE_INFINITY, failure: Failure = 'EIO'): UnreliableDisk {
   const log: string[] = [];
@@ -29,7 +28,7 @@ export function unreliableDisk(at = Number.POSITIVE_INFINITY, failure: Failure =
   const died = new Promise<void>(resolve => {
     die = resolve;
   });
-  const operate = async <T>(name: string, run: () => Promise<T>): Promise<T> => {
+  const operate = async <T>(name: string, path: string, run: () => Promise<T>): Promise<T> => {
     count += 1;
     if (failure === 'death' && count >= at) {
       die();
@@ -37,36 +36,11 @@ export function unreliableDisk(at = Number.POSITIVE_INFINITY, failure: Failure =
     }
     if (count === at) throw Object.assign(new Error(`${failure}: ${name}`), { code: failure });
     const result = await run();
-    log.push(name);
+    log.push(`${name} ${path}`);
     return result;
   };
-  const wrapFile = (file: DiskFile, path: string): DiskFile => {
-    files.push(file);
-    return new Proxy(file, {
-      get(target, property) {
-        const value: unknown = Reflect.get(target, property, target);
-        if (typeof value !== 'function') return value;
-        const call = (...args: unknown[]): Promise<unknown> => Reflect.apply(value, target, args);
-        const isOperation = FILE_OPERATIONS.some(name => name === property);
-        return isOperation
-          ? (...args: unknown[]) => operate(`${String(property)} ${path}`, () => call(...args))
-          : call;
-      },
-    });
-  };
-  const wrapped = new Proxy(disk, {
-    get(target, property) {
-      const value: unknown = Reflect.get(target, property, target);
-      if (typeof value !== 'function') return value;
-      return (...args: unknown[]) =>
-        operate(`${String(property)} ${args[0]}`, async () => {
-          const result: unknown = await Reflect.apply(value, target, args);
-          return property === 'open' ? wrapFile(result as DiskFile, String(args[0])) : result;
-        });
-    },
-  });
   return {
-    disk: wrapped,
+    disk: interceptDisk(disk, operate, file => void files.push(file)),
     log,
     count: () => count,
     died,
