@@ -34,6 +34,8 @@ export interface StartRedisOptions {
   readonly address: RedisAddress;
   /** To find `setpriv`, which ties its life to ours. */
   readonly searchPath: string;
+  /** Further settings, as on its command line. */
+  readonly settings?: readonly string[];
 }
 
 export function redisUrl(address: RedisAddress): string {
@@ -64,7 +66,7 @@ export async function startRedis(options: StartRedisOptions): Promise<RedisProce
 
 async function spawnRedis(options: StartRedisOptions, logFile: string): Promise<ChildProcess> {
   const { command, libraryPath } = options.binary;
-  const line = [...(await bindLife(options.searchPath)), command, ...settings(options, logFile)];
+  const line = [...(await bindLife(options.searchPath)), command, ...commandLine(options, logFile)];
   const child = spawn(line[0] as string, line.slice(1), {
     // Its own process group: Ctrl-C reaches us alone, and Redis stays until everyone who needs it has gone.
     detached: true,
@@ -92,7 +94,7 @@ async function bindLife(searchPath: string): Promise<string[]> {
   return code === 0 ? line : [];
 }
 
-function settings({ dir, address }: StartRedisOptions, logFile: string): string[] {
+function commandLine({ dir, address, settings = [] }: StartRedisOptions, logFile: string): string[] {
   const listen =
     'socket' in address
       ? ['--port', '0', '--unixsocket', address.socket, '--unixsocketperm', '700']
@@ -102,6 +104,7 @@ function settings({ dir, address }: StartRedisOptions, logFile: string): string[
     ...['--dir', dir, '--logfile', logFile, '--loglevel', 'warning'],
     ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
     ...['--maxmemory-policy', 'noeviction', '--daemonize', 'no'],
+    ...settings,
   ];
 }
 

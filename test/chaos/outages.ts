@@ -1,5 +1,5 @@
-// `npm run chaos:outages`: every way in which Redis can be away, for every length of time. Takes about eight minutes;
-// `-- silent 7` is one of them. A line for each outage, exit code 1 where one was not lived through.
+// `npm run chaos:outages`: every way in which Redis can be away or refuse, for every length of time. Takes about twelve
+// minutes; `-- silent 7` is one of them. A line for each outage, exit code 1 where one was not lived through.
 
 import { createClient } from '../support/client.ts';
 import { liveThroughOutage } from './outage.ts';

@@ -14,8 +14,8 @@ export interface TestRedis {
   stop(): Promise<void>;
   /** Ends it without warning. What it had not synced is lost; `restart` brings the rest back. */
   kill(): Promise<void>;
-  /** Starts it again at the same URL over the same data, after `kill`. */
-  restart(): Promise<void>;
+  /** Starts it again at the same URL over the same data, after `kill`; resolves when it has loaded them. */
+  restart(settings?: readonly string[]): Promise<void>;
 }
 
 /** Starts a Redis of its own; the caller stops it. */
@@ -23,7 +23,9 @@ export async function startTestRedis(): Promise<TestRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'frechet-redis-'));
   const searchPath = process.env.PATH ?? '';
   const binary = await findRedis({ searchPath });
-  const start = () => startRedis({ binary, dir, searchPath, address: { socket: join(dir, 'redis.sock') } });
+  const address = { socket: join(dir, 'redis.sock') };
+  const start = (settings: readonly string[] = []) =>
+    startRedis({ binary, dir, searchPath, address, settings });
   let redis = await start();
   return {
     url: redis.url,
@@ -38,8 +40,8 @@ export async function startTestRedis(): Promise<TestRedis> {
       process.kill(redis.pid, 'SIGKILL');
       await redis.ended;
     },
-    async restart() {
-      redis = await start();
+    async restart(settings) {
+      redis = await start(settings);
     },
   };
 }
