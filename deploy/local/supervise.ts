@@ -8,7 +8,10 @@ import { FrechetError } from '../../shared/errors.ts';
 
 const READY_MS_MAX = 60_000;
 const RESTART_MS_MIN = 250;
+/** One that never comes up is not asked for often … */
 const RESTART_MS_MAX = 15_000;
+/** … one that came up and died serves again soon, though it die again and again. */
+const RESTART_READY_MS_MAX = 1_000;
 /** A role that ran this long was healthy, and its next restart is quick again. */
 const HEALTHY_MS_MIN = 30_000;
 
@@ -49,6 +52,7 @@ interface Running {
   readonly child: ChildProcess;
   readonly ended: Promise<string>;
   readonly startedAt: number;
+  wasReady: boolean;
 }
 
 /**
@@ -69,7 +73,8 @@ export async function superviseRole(options: RoleOptions): Promise<Role> {
       const how = await running.ended;
       if (stopping.signal.aborted) return;
       if (Date.now() - running.startedAt >= HEALTHY_MS_MIN) failures = 0;
-      const delayMs = Math.min(RESTART_MS_MIN * 2 ** failures, RESTART_MS_MAX);
+      const delayMsMax = running.wasReady ? RESTART_READY_MS_MAX : RESTART_MS_MAX;
+      const delayMs = Math.min(RESTART_MS_MIN * 2 ** failures, delayMsMax);
       options.log(`${options.name} ended (${how}); starting it again in ${delayMs} ms`);
       await sleep(delayMs, undefined, { signal: stopping.signal }).catch(() => {});
       if (stopping.signal.aborted) return;
@@ -103,7 +108,11 @@ function launch(options: RoleOptions, first: ReadyMessage | undefined): Running 
     child.once('error', error => resolve(error.message));
     child.once('exit', (code, signal) => resolve(signal ?? `code ${code}`));
   });
-  return { child, ended, startedAt: Date.now() };
+  const running = { child, ended, startedAt: Date.now(), wasReady: false };
+  child.on('message', message => {
+    running.wasReady ||= isReady(message);
+  });
+  return running;
 }
 
 async function untilReady({ child, ended }: Running, { name, signal }: RoleOptions): Promise<ReadyMessage> {

@@ -20,8 +20,8 @@ interface Fault {
   readonly kind: string;
   /** How often it comes, relative to the victim's other faults. */
   readonly weight: number;
-  /** Resolves when it is over, soon after `signal` aborts. */
-  readonly strike: (random: Random, signal: AbortSignal) => Promise<void>;
+  /** Resolves when it is over, soon after `signal` aborts; to false where there was nobody to strike. */
+  readonly strike: (random: Random, signal: AbortSignal) => Promise<boolean>;
 }
 
 interface Victim {
@@ -59,8 +59,7 @@ async function strike(
     await sleep(random.between(...calmMs), undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
     const fault = random.pick(lots);
-    await fault.strike(random, signal);
-    past.push({ kind: fault.kind, endedAt: Date.now() });
+    if (await fault.strike(random, signal)) past.push({ kind: fault.kind, endedAt: Date.now() });
   }
 }
 
@@ -95,11 +94,16 @@ function redisOf(world: World): Victim {
       const mend = await breakRedis(world, fault);
       await sleep(random.between(100, 5_000));
       await mend();
+      return true;
     },
   }));
+  const wiped = async () => {
+    await wipeRedis(world);
+    return true;
+  };
   return {
     calmMs: [1_000, 6_000],
-    faults: [...outages, { kind: 'Redis wiped', weight: 2, strike: () => wipeRedis(world) }],
+    faults: [...outages, { kind: 'Redis wiped', weight: 2, strike: wiped }],
   };
 }
 
@@ -111,6 +115,7 @@ function storeOf({ faulty, small }: Disks): Victim {
       await faulty.fail({ share: random.pick([0.02, 0.2, 1]), code: 'EIO' });
       await sleep(random.between(100, 4_000));
       await faulty.mend();
+      return true;
     },
   };
   const full = (disk: SmallDisk): Fault => ({
@@ -120,28 +125,31 @@ function storeOf({ faulty, small }: Disks): Victim {
       const free = await disk.fill();
       await sleep(random.between(100, 4_000));
       await free();
+      return true;
     },
   });
   return { calmMs: [2_000, 8_000], faults: small === undefined ? [errors] : [errors, full(small)] };
 }
 
-async function kill(pid: () => number): Promise<void> {
-  signalProcess(pid(), 'SIGKILL');
+async function kill(pid: () => number): Promise<boolean> {
+  return signalProcess(pid(), 'SIGKILL');
 }
 
 function stopFor(pid: () => number, ms: readonly [low: number, high: number]): Fault['strike'] {
   return async (random, signal) => {
     const stopped = pid();
-    signalProcess(stopped, 'SIGSTOP');
+    if (!signalProcess(stopped, 'SIGSTOP')) return false;
     await sleep(random.between(...ms), undefined, { signal }).catch(() => undefined);
     signalProcess(stopped, 'SIGCONT');
+    return true;
   };
 }
 
-function signalProcess(pid: number, signal: NodeJS.Signals): void {
+/** @returns false where it died of something else, and its supervisor has not started it again yet */
+function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   try {
-    process.kill(pid, signal);
+    return process.kill(pid, signal);
   } catch {
-    // It died of something else, and its supervisor has not started it again yet.
+    return false;
   }
 }

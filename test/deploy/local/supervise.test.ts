@@ -73,11 +73,18 @@ test('a role that is killed starts again, where it was before', async context =>
   assert.match(lines.join(), /test role ended \(SIGKILL\)/);
 });
 
-test('a role that keeps dying is started less and less often', async context => {
-  const { lines } = await supervise(context, 'ready(); setTimeout(() => process.exit(7), 20);');
-  await until(() => lines.length >= 3);
-  const delays = lines.slice(0, 3).map(line => Number(/code 7\).* (\d+) ms/.exec(line)?.[1]));
-  assert.deepEqual(delays, [250, 500, 1000]);
+test('a role that keeps dying is started less and less often, and soon where it came up before', async context => {
+  const delaysOf = async ({ lines }: Scene) => {
+    await until(() => lines.length >= 4);
+    return lines.slice(0, 4).map(line => Number(/code 7\).* (\d+) ms/.exec(line)?.[1]));
+  };
+  const dying = supervise(context, 'ready(); setTimeout(() => process.exit(7), 20);');
+  const failing = supervise(
+    context,
+    "if (process.env.PORT === '0') ready(); setTimeout(() => process.exit(7), 20);",
+  );
+  assert.deepEqual(await delaysOf(await dying), [250, 500, 1000, 1000]);
+  assert.deepEqual(await delaysOf(await failing), [250, 500, 1000, 2000]);
 });
 
 test('a stopped role does not start again', async context => {
