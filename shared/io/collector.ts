@@ -19,6 +19,8 @@ import type { OpenJobs } from './open-jobs.ts';
 import type { Store } from './store/store.ts';
 
 const COLLECT_SECONDS = 600;
+/** The first pass comes this soon, so that a process that never gets old collects, too. */
+const FIRST_PASS_SECONDS = 30;
 /** A shard in which nothing is due is looked at again after this time: stragglers may have written to it. */
 const SHARD_SECONDS_MAX = 24 * 3600;
 
@@ -207,7 +209,7 @@ async function attempt(
   }
 }
 
-/** Collects every COLLECT_SECONDS, one pass at a time. `stop` waits for a pass under way. */
+/** Collects soon, and then every COLLECT_SECONDS, one pass at a time. `stop` waits for a pass under way. */
 export function startCollector(deps: CollectDeps): { stop(): Promise<void> } {
   const collect = createCollector(deps);
   let pass: Promise<void> | undefined;
@@ -221,9 +223,11 @@ export function startCollector(deps: CollectDeps): { stop(): Promise<void> } {
         pass = undefined;
       });
   };
+  const first = setTimeout(run, FIRST_PASS_SECONDS * 1000).unref();
   const timer = setInterval(run, COLLECT_SECONDS * 1000).unref();
   return {
     async stop() {
+      clearTimeout(first);
       clearInterval(timer);
       await pass;
     },
