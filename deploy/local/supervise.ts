@@ -8,10 +8,10 @@ import { FrechetError } from '../../shared/errors.ts';
 
 const READY_MS_MAX = 60_000;
 const RESTART_MS_MIN = 250;
-/** One that never comes up is not asked for often … */
+/** One that gives up before it is ready has its reasons, and is not asked for often … */
 const RESTART_MS_MAX = 15_000;
-/** … one that came up and died serves again soon, though it die again and again. */
-const RESTART_READY_MS_MAX = 1_000;
+/** … one that came up, or was killed, serves again soon, though it die again and again. */
+const RESTART_SOON_MS_MAX = 1_000;
 /** A role that ran this long was healthy, and its next restart is quick again. */
 const HEALTHY_MS_MIN = 30_000;
 
@@ -73,7 +73,8 @@ export async function superviseRole(options: RoleOptions): Promise<Role> {
       const how = await running.ended;
       if (stopping.signal.aborted) return;
       if (Date.now() - running.startedAt >= HEALTHY_MS_MIN) failures = 0;
-      const delayMsMax = running.wasReady ? RESTART_READY_MS_MAX : RESTART_MS_MAX;
+      const gaveUp = !running.wasReady && running.child.signalCode === null;
+      const delayMsMax = gaveUp ? RESTART_MS_MAX : RESTART_SOON_MS_MAX;
       const delayMs = Math.min(RESTART_MS_MIN * 2 ** failures, delayMsMax);
       options.log(`${options.name} ended (${how}); starting it again in ${delayMs} ms`);
       await sleep(delayMs, undefined, { signal: stopping.signal }).catch(() => {});

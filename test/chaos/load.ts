@@ -12,8 +12,10 @@ import type { Random } from '../support/random.ts';
 const REQUEST_MS_MAX = 15_000;
 const POLL_MS = 100;
 const SIDE_MAX = 24;
-/** A result of two blocks, 69 MB. Its client waits for it, and deletes it, so that they do not fill the disk. */
-const TALL = { rows: 2_400, cols: 3_600 };
+/** A result of several blocks in a small worker, 15 MB. Its client waits for it, and deletes it: the disk is to be filled by nobody else. */
+const TALL = { rows: 1_200, cols: 1_600 };
+/** A worker of this much memory takes half of it in a block. */
+export const SMALL_WORKER = '16MiB';
 const TALL_PATIENCE_MS = 20_000;
 
 /** A job that was accepted, and what came of it. */

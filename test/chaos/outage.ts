@@ -30,7 +30,7 @@ export async function liveThroughOutage(
   const mend = await breakRedis(world, fault);
   const endsAt = performance.now() + durationMs;
   try {
-    if (durationMs >= OBSERVABLE_MS) await askDuring(client, known.id);
+    if (durationMs >= OBSERVABLE_MS || fault === 'loading') await askDuring(client, known.id);
     await sleep(Math.max(0, endsAt - performance.now()));
   } finally {
     await mend();
