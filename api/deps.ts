@@ -41,6 +41,8 @@ export interface GatewayDeps {
   readonly clock: () => number;
   /** Why the gateway is not ready, in a sentence; undefined where it is. Never throws. */
   readonly readiness: ReadinessCheck;
+  /** What the gateway cannot do although it is ready, in a sentence; undefined where there is no such thing. Never throws. */
+  readonly limitation: ReadinessCheck;
   /** Why Redis is not usable, in a sentence; undefined where it is. Never throws, and answers within seconds. */
   readonly redisFault: ReadinessCheck;
   /** How far the event loop is behind, on average over the last second or so. */

@@ -15,7 +15,7 @@ import { createOpenJobs } from '../shared/io/open-jobs.ts';
 import { createReadiness, startAdminListener, storeCheck } from '../shared/io/probes.ts';
 import { createWorkQueue } from '../shared/io/queue.ts';
 import { startReconciler } from '../shared/io/reconciler.ts';
-import { connectRedis, redisCall, redisFault } from '../shared/io/redis.ts';
+import { connectRedis, redisCall, redisFault, redisPolicyFault } from '../shared/io/redis.ts';
 import type { Releasers } from '../shared/io/releasers.ts';
 import { type Role, redisUrlOf, runRole } from '../shared/io/role.ts';
 import { openStore } from '../shared/io/store/open-store.ts';
@@ -96,9 +96,10 @@ async function startGateway(
     clock: Date.now,
     readiness: createReadiness({
       shutdown: async () => (draining.aborted ? 'the gateway is shutting down' : undefined),
-      Redis: redisCheck,
+      Redis: () => redisPolicyFault(producer),
       store: storeCheck(store, 'gateway'),
     }),
+    limitation: createReadiness({ Redis: redisCheck }),
     redisFault: redisCheck,
     loopDelayMs: watchEventLoop(releasers),
     draining,
@@ -117,6 +118,7 @@ async function startGateway(
     host: config.host,
     port: config.gatewayAdminPort,
     readiness: deps.readiness,
+    limitation: deps.limitation,
     metrics: async () => {
       await refreshLoadGauges(deps);
       return { contentType: registry.contentType, text: await registry.metrics() };

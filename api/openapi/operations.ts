@@ -238,7 +238,7 @@ export const OPERATION_TABLE: Readonly<Record<string, Operation>> = {
     answers: { 200: { description: 'yes', content: { 'text/plain': 'text' } } },
   },
   'GET /readyz': {
-    summary: 'Can it take work?',
+    summary: 'Can it answer? What it cannot do meanwhile stands in the text',
     answers: { 200: { description: 'yes', content: { 'text/plain': 'text' } } },
     problems: ['unavailable'],
   },

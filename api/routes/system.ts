@@ -1,6 +1,7 @@
 // About the service itself: is it alive, is it ready, what runs, what are its limits.
 
 import { FrechetError } from '../../shared/errors.ts';
+import { readyText } from '../../shared/io/probes.ts';
 import { redisOutage } from '../../shared/io/redis.ts';
 import * as limits from '../../shared/job/limits.ts';
 import type { GatewayDeps } from '../deps.ts';
@@ -9,7 +10,7 @@ import { flopsCount } from '../jobs/job-document.ts';
 
 const PROBE_RETRY_SECONDS = 2;
 
-type SystemDeps = Pick<GatewayDeps, 'version' | 'live' | 'clock' | 'readiness'>;
+type SystemDeps = Pick<GatewayDeps, 'version' | 'live' | 'clock' | 'readiness' | 'limitation'>;
 
 export function systemRoutes(deps: SystemDeps): readonly Route[] {
   return [
@@ -28,7 +29,7 @@ export function systemRoutes(deps: SystemDeps): readonly Route[] {
         if (fault !== undefined) {
           throw new FrechetError('unavailable', fault, { retryAfterSeconds: PROBE_RETRY_SECONDS });
         }
-        response.type('text/plain').send('ready\n');
+        response.type('text/plain').send(readyText(await deps.limitation()));
       },
     },
     {

@@ -44,12 +44,20 @@ async function runCheck(name: string, check: ReadinessCheck): Promise<string | u
   }
 }
 
-/** A store is ready when it takes a small object and gives it back. `name` tells writers apart. */
+/**
+ * A store is ready when it takes a small object and gives it back, or is full: what it holds is still served, and
+ * somebody must be able to delete some of it. `name` tells writers apart.
+ */
 export function storeCheck(store: Store, name: string): ReadinessCheck {
   const key = `probes/${name}`;
   return async () => {
     const written = Buffer.from(randomUUID());
-    await store.put(key, [written], { exclusive: false });
+    try {
+      await store.put(key, [written], { exclusive: false });
+    } catch (error) {
+      if (errorCode(error) === 'store-full') return undefined;
+      throw error;
+    }
     const read = await store.get(key);
     return read === undefined ? 'the store lost an object just written' : undefined;
   };
@@ -60,6 +68,8 @@ export interface AdminOptions {
   /** 0: any free one. */
   readonly port: number;
   readonly readiness: ReadinessCheck;
+  /** Says in a sentence what a process that is ready cannot do all the same. */
+  readonly limitation?: ReadinessCheck;
   /** The text of `/metrics` and its media type. A failure is answered as 503. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -92,7 +102,7 @@ export async function startAdminListener(options: AdminOptions): Promise<AdminLi
 async function answerAdmin(
   request: IncomingMessage,
   response: ServerResponse,
-  { readiness, metrics }: AdminOptions,
+  { readiness, limitation, metrics }: AdminOptions,
 ): Promise<void> {
   const path = request.url?.split('?', 1)[0];
   if (path !== '/livez' && path !== '/readyz' && path !== '/metrics') {
@@ -106,7 +116,7 @@ async function answerAdmin(
   if (path === '/readyz') {
     const fault = await readiness();
     if (fault !== undefined) return refuse(response, 'unavailable', fault);
-    return answerText(response, 'text/plain; charset=utf-8', 'ready\n');
+    return answerText(response, 'text/plain; charset=utf-8', readyText(await limitation?.()));
   }
   try {
     const { contentType, text } = await metrics();
@@ -114,6 +124,11 @@ async function answerAdmin(
   } catch {
     return refuse(response, 'unavailable', 'the metrics could not be collected');
   }
+}
+
+/** What `/readyz` answers with 200. */
+export function readyText(limitation: string | undefined): string {
+  return limitation === undefined ? 'ready\n' : `ready, but ${limitation}\n`;
 }
 
 function answerText(response: ServerResponse, contentType: string, text: string): void {

@@ -71,17 +71,36 @@ export function redisCall(redis: Redis): RedisCall {
 
 /** Why Redis is not usable, in a sentence for a probe; undefined where it is. */
 export async function redisFault(redis: Redis): Promise<string | undefined> {
+  const { outage, policy } = await examine(redis);
+  return outage ?? policyFault(policy);
+}
+
+/** The same of its settings alone: while it does not answer nobody knows of a fault. */
+export async function redisPolicyFault(redis: Redis): Promise<string | undefined> {
+  return policyFault((await examine(redis)).policy);
+}
+
+function policyFault(policy: string | undefined): string | undefined {
+  if (policy === undefined || policy === 'noeviction') return undefined;
+  return `Redis runs with maxmemory-policy ${policy}; set it to noeviction, or queued work can vanish`;
+}
+
+interface Examined {
+  readonly outage?: string;
+  readonly policy?: string | undefined;
+}
+
+async function examine(redis: Redis): Promise<Examined> {
   try {
     const answer = (await redis.call('CONFIG', 'GET', 'maxmemory-policy')) as string[];
-    const policy = answer[1];
-    if (policy === undefined || policy === 'noeviction') return undefined;
-    return `Redis runs with maxmemory-policy ${policy}; set it to noeviction, or queued work can vanish`;
+    return { policy: answer[1] };
   } catch (error) {
     // What ioredis says of a lost connection names its own options, which help nobody who reads a probe.
-    if (redis.status !== 'ready') return 'Redis is not reachable; the connection is tried again until it is';
-    if (!isRefusal(error)) return `Redis does not answer: ${(error as Error).message}`;
+    if (redis.status !== 'ready')
+      return { outage: 'Redis is not reachable; the connection is tried again until it is' };
+    if (!isRefusal(error)) return { outage: `Redis does not answer: ${(error as Error).message}` };
     // Managed services forbid CONFIG; INFO tells the same.
-    return redisFaultFromInfo(redis, error);
+    return examineInfo(redis, error);
   }
 }
 
@@ -90,14 +109,11 @@ function isRefusal(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
-async function redisFaultFromInfo(redis: Redis, cause: Error): Promise<string | undefined> {
+async function examineInfo(redis: Redis, cause: Error): Promise<Examined> {
   try {
-    const info = await redis.info('memory');
-    const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
-    if (policy === undefined || policy === 'noeviction') return undefined;
-    return `Redis runs with maxmemory-policy ${policy}; set it to noeviction, or queued work can vanish`;
+    return { policy: /^maxmemory_policy:(\S+)/m.exec(await redis.info('memory'))?.[1] };
   } catch {
-    return `Redis does not answer: ${cause.message}`;
+    return { outage: `Redis does not answer: ${cause.message}` };
   }
 }
 

@@ -79,6 +79,7 @@ export async function startGateway(
         metrics: createMetrics('gateway').metrics,
         clock,
         readiness: async () => undefined,
+        limitation: async () => undefined,
         redisFault: () => redisFault(producer),
         loopDelayMs: () => 0,
         draining: draining.signal,

@@ -34,9 +34,11 @@ async function wipeRedis(stack: Stack): Promise<void> {
   redis.disconnect();
 }
 
+/** Until it can do everything. */
 async function untilReady(url: string): Promise<void> {
   const deadline = Date.now() + 60_000;
-  while ((await fetch(`${url}/readyz`).catch(() => undefined))?.status !== 200) {
+  const answer = async () => (await fetch(`${url}/readyz`)).text();
+  while ((await answer().catch(() => undefined)) !== 'ready\n') {
     assert.ok(Date.now() < deadline, `${url} is not ready`);
     await sleep(25);
   }

@@ -6,8 +6,11 @@ import { type Stack, startStack } from '../../support/processes.ts';
 
 async function untilReady(url: string): Promise<void> {
   for (let attempt = 0; attempt < 400; attempt++) {
-    const response = await fetch(`${url}/readyz`).catch(() => undefined);
-    if (response?.status === 200) return;
+    const answer = await fetch(`${url}/readyz`).then(
+      response => response.text(),
+      () => undefined,
+    );
+    if (answer === 'ready\n') return;
     await sleep(25);
   }
   assert.fail(`${url} was not ready in ten seconds`);

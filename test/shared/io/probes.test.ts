@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { FrechetError } from '../../../shared/errors.ts';
 import { createReadiness, startAdminListener, storeCheck } from '../../../shared/io/probes.ts';
 import { openFileStore } from '../../../shared/io/store/file-store.ts';
+import type { Store } from '../../../shared/io/store/store.ts';
 
 const METRICS = async () => ({ contentType: 'text/plain; version=0.0.4', text: 'a_metric 1\n' });
 
@@ -65,6 +66,13 @@ test('a store is usable when it takes an object', async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test('a full store is ready: what it holds is served, and may be deleted', async () => {
+  const full = {
+    put: () => Promise.reject(new FrechetError('store-full', 'full')),
+  } as unknown as Store; // nothing else is asked of it
+  assert.equal(await storeCheck(full, 'test')(), undefined);
 });
 
 test('the admin listener answers probes and metrics, and problems for all else', async () => {
