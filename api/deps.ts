@@ -17,6 +17,7 @@ import type { Tenants } from './auth/tenants.ts';
 import type { GatewayConfig } from './config.ts';
 import type { DrainRate } from './jobs/drain-rate.ts';
 import type { JobEvents } from './jobs/job-events.ts';
+import type { SmallJobs } from './jobs/small-jobs.ts';
 import type { StoredBytes } from './jobs/stored-bytes.ts';
 
 export interface GatewayDeps {
@@ -31,6 +32,8 @@ export interface GatewayDeps {
   readonly claims: Claims;
   readonly batchProgress: BatchProgress;
   readonly queue: WorkQueue;
+  /** Accepts small jobs, those that come at the same time together. */
+  readonly smallJobs: SmallJobs;
   readonly live: Live;
   readonly events: JobEvents;
   readonly storedBytes: StoredBytes;

@@ -29,6 +29,7 @@ import { awaitDepartures, closeServer, createHttpServer, listen } from './http/s
 import { createDrainRate } from './jobs/drain-rate.ts';
 import { createJobEvents } from './jobs/job-events.ts';
 import { refreshLoadGauges } from './jobs/load-gauges.ts';
+import { createSmallJobs } from './jobs/small-jobs.ts';
 import { createStoredBytes } from './jobs/stored-bytes.ts';
 
 /** After SIGTERM, idle connections may be left by those who hold them … */
@@ -75,7 +76,7 @@ async function startGateway(
   const tenants = await openTenants(config, log, releasers);
   const arrays = new ArrayStore(store);
   const live = createLive(producer);
-  const deps: GatewayDeps = {
+  const base: Omit<GatewayDeps, 'smallJobs'> = {
     config,
     version,
     tenants,
@@ -104,6 +105,7 @@ async function startGateway(
     loopDelayMs: watchEventLoop(releasers),
     draining,
   };
+  const deps: GatewayDeps = { ...base, smallJobs: createSmallJobs(base) };
   // Not awaited: without Redis it would wait for ever, and events are only hints.
   subscribeLive(subscriber, event => deps.events.dispatch(event)).catch((error: unknown) =>
     log.warn({ err: error }, 'live events are not heard'),

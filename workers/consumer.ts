@@ -5,19 +5,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, WaitingError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { FrechetError } from '../shared/errors.ts';
-import { QUEUE_NAME, type WorkQueue, type WorkReference } from '../shared/io/queue.ts';
+import {
+  type BlockReference,
+  QUEUE_NAME,
+  type SliceReference,
+  type WorkReference,
+} from '../shared/io/queue.ts';
 import { REDIS_PREFIX } from '../shared/io/redis.ts';
 import { queueTelemetry } from '../shared/io/tracing.ts';
 import { type ActiveBlocks, flopsDone } from './active-blocks.ts';
 import { Cancelled, type Execution } from './execute/executor.ts';
-import { type FinishDeps, failJob, finalProblem, finishJob, readReceipt } from './finish-job.ts';
+import { failJob, finalProblem, finishJob, readReceipt } from './finish-job.ts';
+import { hint } from './hint.ts';
 import type { KnownJob, KnownJobs } from './known-jobs.ts';
-import { type BlockDeps, type BlockWork, runBlock } from './run-block.ts';
+import { type BlockWork, runBlock } from './run-block.ts';
+import { processSlice, type SliceDeps } from './run-slice.ts';
 import { isBug, runGuarded, type SuspectDeps } from './suspects.ts';
 import { startVigil } from './vigil.ts';
 
-export interface ConsumerDeps extends BlockDeps, FinishDeps, SuspectDeps {
-  readonly queue: WorkQueue;
+export interface ConsumerDeps extends SliceDeps, SuspectDeps {
   readonly known: KnownJobs;
   readonly active: ActiveBlocks;
   /** Hears of errors that only a bug explains; it is to end the process, whose memory may be in any state. */
@@ -89,7 +95,9 @@ export function startConsumer(
     taken += 1;
     try {
       // The queue counts attempts that were never ended: their worker died, stood still or lost Redis.
-      await processReference(deps, entry.data, entry.stalledCounter > 0);
+      const isSuspect = entry.stalledCounter > 0;
+      if ('slice' in entry.data) await processSliceEntry(deps, entry.data, isSuspect);
+      else await processReference(deps, entry.data, isSuspect);
     } catch (error) {
       if (isBug(error)) deps.onBug(error);
       if (error instanceof Cancelled && isHandingBack) {
@@ -127,6 +135,23 @@ export function startConsumer(
   }
 }
 
+/** Runs the small jobs of a slice beside other blocks; a suspect computes nothing, so it needs not be alone. */
+async function processSliceEntry(
+  deps: ConsumerDeps,
+  reference: SliceReference,
+  isSuspect: boolean,
+): Promise<void> {
+  const { tenant, batchId, slice } = reference;
+  const active = deps.active.begin({ tenant, jobId: batchId, block: slice, flops: 0n });
+  try {
+    await deps.company.run('together', active.signal, () =>
+      processSlice(deps, reference, isSuspect, active.signal),
+    );
+  } finally {
+    deps.active.end(active);
+  }
+}
+
 /**
  * Does what a reference asks for, as far as the store says that it is still to be done.
  *
@@ -136,7 +161,7 @@ export function startConsumer(
  */
 export async function processReference(
   deps: ConsumerDeps,
-  { tenant, jobId, block }: WorkReference,
+  { tenant, jobId, block }: BlockReference,
   isSuspect: boolean,
   compute: Compute = work => runBlock(deps, work),
 ): Promise<void> {
@@ -227,16 +252,9 @@ async function tell({ active, live, jobs }: ConsumerDeps): Promise<void> {
   for (const block of active) {
     const { tenant, jobId } = block;
     if (await jobs.hasOutcome(tenant, jobId)) active.cancelJob(jobId);
+    // Nothing is to be told of what waits or loads, nor of a slice, which is done before anybody asks.
+    if (block.execution === undefined) continue;
     await live.noteProgress(jobId, block.block, flopsDone(block));
     await live.publish({ type: 'progress', tenant, jobId });
-  }
-}
-
-/** Redis may be away: then nobody hears of it, and nothing is lost. */
-async function hint({ log }: ConsumerDeps, tellRedis: () => Promise<void>): Promise<void> {
-  try {
-    await tellRedis();
-  } catch (error) {
-    log.debug({ err: error }, 'a hint did not reach Redis');
   }
 }

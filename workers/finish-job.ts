@@ -76,12 +76,7 @@ export async function failJob(
 async function endJob(deps: FinishDeps, spec: JobSpec, outcome: Outcome): Promise<void> {
   const won = await deps.jobs.putOutcome(spec.tenant, spec.id, outcome);
   await deps.openJobs.remove(spec.tenant, spec.id);
-  if (won) {
-    const { operation } = spec;
-    deps.metrics.frechet_jobs_finished_total.inc({ operation, outcome: outcome.state });
-    const seconds = (Date.parse(outcome.finishedAt) - Date.parse(spec.createdAt)) / 1000;
-    deps.metrics.frechet_job_duration_seconds.observe({ operation }, seconds);
-  }
+  if (won) observeEnd(deps.metrics, spec, outcome);
   // The job has ended, whether or not Redis hears of it; the reconciler tells it again.
   try {
     await deps.live.noteFinished(spec.id);
@@ -91,8 +86,17 @@ async function endJob(deps: FinishDeps, spec: JobSpec, outcome: Outcome): Promis
   }
 }
 
-function succeeded(
-  deps: FinishDeps,
+/** Counts a job that has ended, and how long that took. */
+export function observeEnd(metrics: WorkerMetrics, spec: JobSpec, outcome: Outcome): void {
+  const { operation } = spec;
+  metrics.frechet_jobs_finished_total.inc({ operation, outcome: outcome.state });
+  const seconds = (Date.parse(outcome.finishedAt) - Date.parse(spec.createdAt)) / 1000;
+  metrics.frechet_job_duration_seconds.observe({ operation }, seconds);
+}
+
+/** The outcome of a job all of whose blocks are computed. */
+export function succeeded(
+  deps: Pick<FinishDeps, 'clock'>,
   spec: JobSpec,
   plan: JobPlan,
   receipts: readonly BlockReceipt[],
@@ -112,7 +116,7 @@ function succeeded(
   };
 }
 
-function endTimes({ clock }: FinishDeps, { expiresIn }: JobSpec) {
+export function endTimes({ clock }: Pick<FinishDeps, 'clock'>, { expiresIn }: JobSpec) {
   const nowMs = clock();
   return {
     finishedAt: new Date(nowMs).toISOString(),

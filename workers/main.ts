@@ -112,6 +112,7 @@ async function startWorker(config: WorkerConfig, role: Role): Promise<{ readonly
       arrays: new ArrayStore(store),
       memory: arena.memory,
       threads,
+      bundled: threads.bundled,
       cache,
       metrics,
       kernels: { fastest: choice.name, reproducible: choice.reproducible.name },

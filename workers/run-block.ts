@@ -56,6 +56,24 @@ const ATTEMPT_KERNELS = ['own', 'own', 'reproducible'] as const;
  * @throws Cancelled; operand-lost, operand-corrupt, verification-failed, value-not-finite (final); busy and outage kinds
  */
 export async function runBlock(deps: BlockDeps, work: BlockWork): Promise<void> {
+  await computeBlock(deps, work, async (data, receipt) => {
+    const storeStart = performance.now();
+    const stored = await deps.jobs.putBlock(work.spec.tenant, work.spec.id, [data], receipt);
+    const store = receipt.seconds.store + secondsSince(storeStart);
+    observeBlock(deps.metrics, work, stored, { ...receipt.seconds, store }, receipt.kernel);
+  });
+}
+
+/**
+ * Computes and verifies one block and lets `use` have it, in memory that is somebody else's afterwards.
+ *
+ * @throws what runBlock does, and what `use` throws
+ */
+export async function computeBlock(
+  deps: BlockDeps,
+  work: BlockWork,
+  use: (data: Uint8Array, receipt: BlockReceipt) => Promise<void>,
+): Promise<void> {
   const startedAt = new Date(deps.clock()).toISOString();
   const plan = lowerProgram(blockProgram(work.spec, work.plan, work.index));
   const loadStart = performance.now();
@@ -69,9 +87,7 @@ export async function runBlock(deps: BlockDeps, work: BlockWork): Promise<void> 
     const result = await finishResult(deps, work, plan, holding, computed.execution);
     const { computeSeconds: compute, verifySeconds: verify } = computed.report;
     const seconds = { load: loadSeconds, compute, verify, store: secondsSince(storeStart) };
-    const receipt = receiptOf(deps, work, computed, result, { startedAt, seconds });
-    const stored = await deps.jobs.putBlock(work.spec.tenant, work.spec.id, [result.data], receipt);
-    observeBlock(deps.metrics, work, stored, { ...seconds, store: secondsSince(storeStart) }, receipt.kernel);
+    await use(result.data, receiptOf(deps, work, computed, result, { startedAt, seconds }));
   } finally {
     holding.release();
   }
@@ -225,9 +241,10 @@ async function finishResult(
   return { data: new Uint8Array(deps.memory.buffer, byteOffset, byteLength), digests };
 }
 
-function observeBlock(
+/** Counts a block that has been stored, or was there already. */
+export function observeBlock(
   metrics: WorkerMetrics,
-  { spec, plan, index }: BlockWork,
+  { spec, plan, index }: Pick<BlockWork, 'spec' | 'plan' | 'index'>,
   stored: boolean,
   seconds: PhaseSeconds,
   kernel: string,

@@ -7,13 +7,9 @@ import { ulid } from 'ulid';
 import { z } from 'zod';
 import { assert } from '../../shared/assert.ts';
 import { FrechetError } from '../../shared/errors.ts';
+import { batchId } from '../../shared/io/batch-ids.ts';
 import { enqueueBatch } from '../../shared/io/batch-reconciler.ts';
-import {
-  type BatchFooter,
-  type BatchRecord,
-  type BatchWriter,
-  batchId,
-} from '../../shared/io/batch-store.ts';
+import type { BatchFooter, BatchRecord, BatchWriter } from '../../shared/io/batch-store.ts';
 import { claimName } from '../../shared/io/claims.ts';
 import { arraysOf } from '../../shared/job/arrays-of.ts';
 import { BATCH_LINE_BYTES_MAX, BATCH_LINES_MAX, CUSTOM_ID_LENGTH_MAX } from '../../shared/job/limits.ts';
@@ -23,6 +19,7 @@ import type { GatewayDeps } from '../deps.ts';
 import { type AdmitDeps, admit, withdraw } from '../jobs/admit.ts';
 import { currentBlockLimits } from '../jobs/block-limits.ts';
 import { claimKey, lookUpKey } from '../jobs/idempotency.ts';
+import { lineSpec } from '../jobs/line-spec.ts';
 import { mayLoseMarker } from '../jobs/next-id.ts';
 import { prepareJob } from '../jobs/prepare.ts';
 
@@ -73,7 +70,7 @@ export async function acceptBatch(
   key: string | undefined,
   bodyDigest: () => string,
 ): Promise<AcceptedBatch> {
-  const writer = await deps.jobs.batches.write();
+  const writer = deps.jobs.batches.write();
   try {
     const createdAt = new Date(deps.clock()).toISOString();
     const totals = await writeRecords(deps, { tenant, createdAt }, lines, writer);
@@ -139,7 +136,7 @@ async function prepareLine(
     ownId = parseDocument(lineFields, { customId: givenId }).customId;
     const sent = { body, parts: NO_PARTS };
     const job = await prepareJob(arrays, sent, { id: '', ...identity }, blockLimits, BATCH_LINE_BYTES_MAX);
-    const { id: _, tenant: __, createdAt: ___, ...spec } = job.spec;
+    const spec = lineSpec(job);
     const { flops, blocksTotal, result } = job.plan;
     totals.operations.set(spec.operation, (totals.operations.get(spec.operation) ?? 0) + 1);
     totals.flops += flops;

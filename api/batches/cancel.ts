@@ -2,7 +2,7 @@
 // some not; asking again does the rest.
 
 import { errorCode } from '../../shared/errors.ts';
-import { lineJobId } from '../../shared/io/batch-store.ts';
+import { lineJobId } from '../../shared/io/batch-ids.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { cancelJob } from '../jobs/cancel.ts';
 import { type BatchDeps, type BatchDocument, describeBatch, findBatch } from './read.ts';

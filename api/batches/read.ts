@@ -1,13 +1,13 @@
 // A batch as a client reads it: how far it is, and its jobs line by line (contract §7).
 
 import { FrechetError } from '../../shared/errors.ts';
+import { lineIndexOf, lineJobId, sliceId, sliceOfLine } from '../../shared/io/batch-ids.ts';
 import { countStates, type LineState, settleBatch } from '../../shared/io/batch-progress.ts';
 import {
   type BatchFooter,
   type BatchOutcome,
   type BatchRecord,
   isRejected,
-  lineJobId,
   specOfLine,
 } from '../../shared/io/batch-store.ts';
 import { planJob } from '../../shared/job/job-plan.ts';
@@ -51,7 +51,8 @@ export async function findBatch(
   id: string,
 ): Promise<BatchFooter> {
   const footer = isBatchId(id) ? await jobs.batches.footer(tenant, id) : undefined;
-  if (footer === undefined) throw notFound();
+  // Jobs that only happened to come together are nobody's batch.
+  if (footer === undefined || footer.isGroup) throw notFound();
   return footer;
 }
 
@@ -123,7 +124,10 @@ async function runningLines(
   });
   const running = new Set(all);
   const unfinished = states.flatMap((state, at) => (state === undefined ? [lineJobId(id, at + 1)] : []));
-  return new Set(unfinished.filter(jobId => running.has(jobId)));
+  // A slice that runs stands under the id of its first job.
+  const isRunning = (jobId: string) =>
+    running.has(jobId) || running.has(sliceId(id, sliceOfLine(lineIndexOf(jobId))));
+  return new Set(unfinished.filter(isRunning));
 }
 
 /** One document a line, in the order of the lines. @throws not-found, before the first */
@@ -131,6 +135,7 @@ export async function* batchLines(deps: BatchDeps, tenant: string, id: string): 
   const batch = isBatchId(id) ? await deps.jobs.batches.open(tenant, id) : undefined;
   if (batch === undefined) throw notFound();
   try {
+    if (batch.footer.isGroup) throw notFound();
     const states = await lineStates(deps, tenant, id);
     const running = await runningLines(deps, id, states);
     const describe = (index: number, record: BatchRecord) =>

@@ -1,8 +1,10 @@
 // Tells those who watch a job when to look again. Live events arrive over Redis' publish and subscribe, which may
 // lose them, so every watcher also looks by itself now and then; what it then sees in the store is the truth.
 
+import { batchIdOf, lineIndexOf, lineJobId, sliceOfLine } from '../../shared/io/batch-ids.ts';
 import type { JobStore } from '../../shared/io/job-store.ts';
 import type { LiveEvent } from '../../shared/io/live.ts';
+import { SLICE_LINES } from '../../shared/job/limits.ts';
 import { Doorbell } from './doorbell.ts';
 
 /** How long a lost event can go unnoticed. */
@@ -23,9 +25,26 @@ export function createJobEvents(jobs: JobStore) {
     };
   }
 
+  function ring(jobId: string): void {
+    for (const doorbell of watchers.get(jobId) ?? []) doorbell.ring();
+  }
+
+  /** One reading serves all who wait for a job of the slice. */
+  async function ringSlice({ tenant, jobId: sliceId }: LiveEvent): Promise<void> {
+    const batchId = batchIdOf(sliceId);
+    const first = lineIndexOf(sliceId);
+    const ids = Array.from({ length: SLICE_LINES }, (_, at) => lineJobId(batchId, first + at));
+    const watched = ids.filter(jobId => watchers.has(jobId));
+    // What cannot be read is met by those who wait, each by himself.
+    if (watched.length > 0)
+      await jobs.batches.slices.read(tenant, batchId, sliceOfLine(first)).catch(() => undefined);
+    for (const jobId of watched) ring(jobId);
+  }
+
   return {
     dispatch(event: LiveEvent): void {
-      for (const doorbell of watchers.get(event.jobId) ?? []) doorbell.ring();
+      if (event.type === 'slice') void ringSlice(event);
+      else ring(event.jobId);
     },
 
     /** Rings the doorbell whenever something happens to the job, until the returned function is called. */

@@ -6,6 +6,7 @@ import { FrechetError } from '../../shared/errors.ts';
 import { claimName } from '../../shared/io/claims.ts';
 import { streamOf } from '../../shared/io/whole-array.ts';
 import { arraysOf } from '../../shared/job/arrays-of.ts';
+import { isSmallJob } from '../../shared/job/small.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { type AdmitDeps, admit, type Work, withdraw } from './admit.ts';
 import { currentBlockLimits } from './block-limits.ts';
@@ -15,7 +16,7 @@ import { mayLoseMarker, nextId } from './next-id.ts';
 import { type PreparedJob, prepareJob, type Submission } from './prepare.ts';
 
 type SubmitDeps = AdmitDeps &
-  Pick<GatewayDeps, 'arrays' | 'claims' | 'jobs' | 'metrics' | 'openJobs' | 'queue'>;
+  Pick<GatewayDeps, 'arrays' | 'claims' | 'jobs' | 'metrics' | 'openJobs' | 'queue' | 'smallJobs'>;
 
 export interface SubmittedJob extends KnownJob {
   /** Whether an earlier request with the same idempotency key had made the job. */
@@ -39,6 +40,8 @@ export async function submitJob(
   const nowMs = deps.clock();
   const identity = { id: known?.id ?? nextId(nowMs), tenant, createdAt: new Date(nowMs).toISOString() };
   const job = await prepareJob(deps.arrays, submission, identity, await currentBlockLimits(deps));
+  if (request === undefined && isSmallJob(job.plan) && !bringsArrays(job, submission.parts))
+    return { ...(await deps.smallJobs.submit(tenant, job)), isReplay: false };
   const work = workOf(job, submission.parts);
   await admit(deps, work);
   let isStored: boolean;
@@ -55,6 +58,12 @@ export async function submitJob(
   deps.metrics.frechet_jobs_submitted_total.inc({ operation: job.spec.operation });
   await enqueue(deps, job);
   return { spec: job.spec, plan: job.plan, isReplay: false };
+}
+
+/** Whether an array is to be stored before the job. */
+function bringsArrays({ spec, inlineArrays }: PreparedJob, parts: Submission['parts']): boolean {
+  const needed = arraysOf(spec);
+  return [...inlineArrays.keys(), ...[...parts.values()].map(({ id }) => id)].some(id => needed.has(id));
 }
 
 function idempotentRequest(key: string, { digest, parts }: Submission): IdempotentRequest {

@@ -5,10 +5,12 @@
 //   one record a line (JSON) · 8 bytes a line: where its record ends, whether it was rejected · ids of arrays (JSON)
 
 import { assert } from '../assert.ts';
-import { RESULT_CHUNK_BYTES } from '../job/limits.ts';
+import { RESULT_CHUNK_BYTES, SLICE_LINES } from '../job/limits.ts';
 import type { FinalState, JobProblem } from '../job/outcome.ts';
 import type { JobSpec } from '../job/spec.ts';
-import { newestFirst, shardOf } from './store/newest-first.ts';
+import { batchIdOf, batchKey, lineIndexOf, lineJobId } from './batch-ids.ts';
+import { SliceStore } from './slice-store.ts';
+import { newestFirst } from './store/newest-first.ts';
 import {
   digestChunk,
   encodeFooter,
@@ -46,6 +48,8 @@ export interface BatchFooter extends SealedFooter {
   readonly expiresIn: number;
   /** The name of the claim of its idempotency key. */
   readonly claim: string | null;
+  /** True where no client asked for a batch: jobs that came at the same time were stored together. */
+  readonly isGroup?: true;
 }
 
 /** How all of a batch ended. */
@@ -55,34 +59,9 @@ export interface BatchOutcome {
   readonly finishedAt: string;
 }
 
+/** Most batches are a handful of jobs that came at the same time; a chunk's room is made where it is needed. */
+const FIRST_CHUNK_BYTES = 64 * 1024;
 const INDEX_ENTRY_BYTES = 8;
-const INDEX_LENGTH = 4;
-/** Crockford's base 32, which ULIDs are written in. */
-const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
-const BATCH_SUFFIX = '0'.repeat(INDEX_LENGTH);
-
-/** A batch's id from any ULID: its last characters leave room for the lines' numbers. */
-export function batchId(ulid: string): string {
-  return ulid.slice(0, -INDEX_LENGTH) + BATCH_SUFFIX;
-}
-
-/** The batch that a job of this id would be of. */
-export function batchIdOf(jobId: string): string {
-  return batchId(jobId);
-}
-
-/** @param index of the record, from 1 */
-export function lineJobId(id: string, index: number): string {
-  let digits = '';
-  for (let rest = index; digits.length < INDEX_LENGTH; rest = Math.floor(rest / 32))
-    digits = DIGITS[rest % 32] + digits;
-  return id.slice(0, -INDEX_LENGTH) + digits;
-}
-
-/** 0 for the id of a batch itself. */
-export function lineIndexOf(jobId: string): number {
-  return [...jobId.slice(-INDEX_LENGTH)].reduce((index, digit) => index * 32 + DIGITS.indexOf(digit), 0);
-}
 
 export function isRejected(record: BatchRecord): record is BatchRecord & { readonly problem: JobProblem } {
   return 'problem' in record;
@@ -97,18 +76,19 @@ export function specOfLine(
   return { ...spec, id: lineJobId(id, index), tenant, createdAt };
 }
 
-/** Takes the records of a batch as they come; at most a chunk is held. */
+/** Takes the records of a batch as they come; at most a chunk is held, and what is no longer goes in one put. */
 export class BatchWriter {
-  readonly #object: StagedObject;
-  readonly #chunk = Buffer.alloc(RESULT_CHUNK_BYTES);
+  readonly #store: Store;
+  #staged: StagedObject | undefined;
+  #chunk = Buffer.alloc(FIRST_CHUNK_BYTES);
   readonly #chunks: string[] = [];
   readonly #index: Buffer[] = [];
   readonly #arrays = new Set<string>();
   #filled = 0;
   #bytes = 0;
 
-  constructor(object: StagedObject) {
-    this.#object = object;
+  constructor(store: Store) {
+    this.#store = store;
   }
 
   get bytes(): number {
@@ -126,12 +106,13 @@ export class BatchWriter {
 
   /** Nothing can be added afterwards. False where there is a batch of this id. */
   async commit(
-    about: Pick<BatchFooter, 'id' | 'tenant' | 'createdAt' | 'rejected' | 'expiresIn' | 'claim'>,
+    about: Pick<BatchFooter, 'id' | 'tenant' | 'createdAt' | 'rejected' | 'expiresIn' | 'claim' | 'isGroup'>,
   ): Promise<boolean> {
     const recordBytes = this.#bytes;
     await this.#write(Buffer.concat(this.#index));
     await this.#write(Buffer.from(JSON.stringify([...this.#arrays])));
-    await this.#flush();
+    const last = this.#chunk.subarray(0, this.#filled);
+    if (last.length > 0) this.#chunks.push(await digestChunk(last));
     const footer: BatchFooter = {
       version: 1,
       ...about,
@@ -140,13 +121,16 @@ export class BatchWriter {
       bytes: this.#bytes,
       chunks: this.#chunks,
     };
-    await this.#object.write(encodeFooter(footer));
-    return this.#object.commit(`${batchKey(about.tenant, about.id)}/lines`, { exclusive: true });
+    const key = `${batchKey(about.tenant, about.id)}/lines`;
+    const parts = [last, encodeFooter(footer)];
+    if (this.#staged === undefined) return this.#store.put(key, parts, { exclusive: true });
+    for (const part of parts) await this.#staged.write(part);
+    return this.#staged.commit(key, { exclusive: true });
   }
 
   /** May be called at any time; after a commit it does nothing. */
-  discard(): Promise<void> {
-    return this.#object.discard();
+  async discard(): Promise<void> {
+    await this.#staged?.discard();
   }
 
   async #write(bytes: Buffer): Promise<void> {
@@ -154,29 +138,37 @@ export class BatchWriter {
       const copied = bytes.copy(this.#chunk, this.#filled, taken);
       taken += copied;
       this.#filled += copied;
-      if (this.#filled === this.#chunk.length) await this.#flush();
+      if (this.#filled === RESULT_CHUNK_BYTES) await this.#flush();
+      else if (this.#filled === this.#chunk.length) this.#grow();
     }
     this.#bytes += bytes.length;
   }
 
+  #grow(): void {
+    const larger = Buffer.alloc(Math.min(RESULT_CHUNK_BYTES, this.#chunk.length * 8));
+    this.#chunk.copy(larger);
+    this.#chunk = larger;
+  }
+
   async #flush(): Promise<void> {
-    if (this.#filled === 0) return;
-    const full = this.#chunk.subarray(0, this.#filled);
-    const [digest] = await Promise.all([digestChunk(full), this.#object.write(full)]);
+    this.#staged ??= await this.#store.stage();
+    const [digest] = await Promise.all([digestChunk(this.#chunk), this.#staged.write(this.#chunk)]);
     this.#chunks.push(digest);
     this.#filled = 0;
   }
 }
 
 export class BatchStore {
+  readonly slices: SliceStore;
   readonly #store: Store;
 
   constructor(store: Store) {
     this.#store = store;
+    this.slices = new SliceStore(store);
   }
 
-  async write(): Promise<BatchWriter> {
-    return new BatchWriter(await this.#store.stage());
+  write(): BatchWriter {
+    return new BatchWriter(this.#store);
   }
 
   /** The caller closes it. @throws operand-corrupt where it is damaged */
@@ -216,9 +208,11 @@ export class BatchStore {
     });
   }
 
+  /** Of a batch that is a single slice, that slice's object says how all of it ended. */
   async readOutcome(tenant: string, id: string): Promise<BatchOutcome | undefined> {
     const bytes = await this.#store.get(`${batchKey(tenant, id)}/outcome`);
-    return bytes && (JSON.parse(Buffer.from(bytes).toString()) as BatchOutcome);
+    if (bytes !== undefined) return JSON.parse(Buffer.from(bytes).toString()) as BatchOutcome;
+    return (await this.slices.read(tenant, id, 0))?.batch ?? undefined;
   }
 
   async deleteLines(tenant: string, id: string): Promise<void> {
@@ -278,6 +272,25 @@ export class OpenBatch {
     return parseRecord(record);
   }
 
+  /** The records of a slice, the first of them of index `slice` · SLICE_LINES + 1; none beyond the last. */
+  async slice(slice: number): Promise<BatchRecord[]> {
+    const { recordBytes, total } = this.footer;
+    const first = slice * SLICE_LINES;
+    const count = Math.min(SLICE_LINES, total - first);
+    if (count <= 0) return [];
+    // One entry more where there is one before: it tells where the first record begins.
+    const before = first === 0 ? 0 : 1;
+    const entries = Buffer.alloc((before + count) * INDEX_ENTRY_BYTES);
+    await this.#object.read(entries, recordBytes + (first - before) * INDEX_ENTRY_BYTES);
+    const ends = Array.from({ length: before + count }, (_, at) =>
+      entries.readUIntLE(at * INDEX_ENTRY_BYTES, 6),
+    );
+    const start = before === 0 ? 0 : ends.shift()!; // there are two at least
+    const records = Buffer.alloc(ends.at(-1)! - start); // count is positive
+    await this.#object.read(records, start);
+    return ends.map((end, at) => parseRecord(records.subarray((ends[at - 1] ?? start) - start, end - start)));
+  }
+
   /** All records in order. */
   async *records(): AsyncGenerator<BatchRecord> {
     let rest = Buffer.alloc(0);
@@ -315,8 +328,4 @@ export class OpenBatch {
 
 function parseRecord(bytes: Buffer): BatchRecord {
   return JSON.parse(bytes.toString()) as BatchRecord;
-}
-
-function batchKey(tenant: string, id: string): string {
-  return `tenants/${tenant}/batches/${shardOf(id)}/${id}`;
 }

@@ -4,7 +4,8 @@
 import { FrechetError } from '../errors.ts';
 import type { BlockReceipt, FinalState, Outcome } from '../job/outcome.ts';
 import type { JobSpec } from '../job/spec.ts';
-import { type BatchFooter, BatchStore, lineJobId } from './batch-store.ts';
+import { batchIdOf, lineJobId } from './batch-ids.ts';
+import { type BatchFooter, BatchStore } from './batch-store.ts';
 import { type Claims, createClaims } from './claims.ts';
 import { mergeNewestFirst, newestFirst, pruneShard, shardOf } from './store/newest-first.ts';
 import { encodeFooter, openSealed, type SealedObject } from './store/sealed.ts';
@@ -58,16 +59,24 @@ export class JobStore {
 
   /** Ends a job; false where it has ended already, and then nothing changes. Of many that compete, one is told true. */
   async putOutcome(tenant: string, jobId: string, outcome: Outcome): Promise<boolean> {
+    const line = await this.batches.readSpec(tenant, jobId);
+    if (line?.isSmall && !(await this.batches.slices.release(tenant, jobId))) return false;
     return this.#putDocument(`${jobKey(tenant, jobId)}/outcome`, outcome);
   }
 
   async readOutcome(tenant: string, jobId: string): Promise<Outcome | undefined> {
-    return this.#readDocument<Outcome>(tenant, jobId, 'outcome');
+    if (!isJobId(jobId)) return undefined;
+    const remembered = this.batches.slices.remembered(tenant, jobId);
+    if (remembered !== undefined) return remembered;
+    const own = await this.#readDocument<Outcome>(tenant, jobId, 'outcome');
+    return own ?? (await this.batches.slices.outcomeOf(tenant, jobId));
   }
 
   async hasOutcome(tenant: string, jobId: string): Promise<boolean> {
     if (!isJobId(jobId)) return false;
-    return (await this.#store.stat(`${jobKey(tenant, jobId)}/outcome`)) !== undefined;
+    if (this.batches.slices.remembered(tenant, jobId) !== undefined) return true;
+    if ((await this.#store.stat(`${jobKey(tenant, jobId)}/outcome`)) !== undefined) return true;
+    return (await this.batches.slices.outcomeOf(tenant, jobId)) !== undefined;
   }
 
   /** How a job ended, also where it has been deleted since and was one of a batch. */
@@ -108,7 +117,8 @@ export class JobStore {
     if (!isJobId(jobId)) return undefined;
     const key = blockKey(tenant, jobId, index);
     const block = await openSealed<BlockReceipt>(this.#store, key, 'result-corrupt');
-    if (block === undefined || block.footer.index === index) return block;
+    if (block === undefined) return index === 0 ? this.#openSliced(tenant, jobId) : undefined;
+    if (block.footer.index === index) return block;
     await block.close();
     throw new FrechetError(
       'result-corrupt',
@@ -116,7 +126,26 @@ export class JobStore {
     );
   }
 
-  /** Indexes of the finished blocks, ascending. */
+  /** The result of a job that ended with its slice, which was verified as it was read. */
+  async #openSliced(tenant: string, jobId: string): Promise<OpenBlock | undefined> {
+    const block = await this.batches.slices.blockOf(tenant, jobId);
+    if (block === undefined) return undefined;
+    const { receipt, data } = block;
+    return {
+      footer: receipt,
+      async read(target, position) {
+        const piece = data.subarray(position, position + target.byteLength);
+        target.set(piece);
+        return piece.byteLength;
+      },
+      async *readVerified(start, stop) {
+        if (start < stop) yield data.subarray(start, stop);
+      },
+      close: async () => undefined,
+    };
+  }
+
+  /** Indexes of the finished blocks that lie by themselves, ascending. */
   async listBlocks(tenant: string, jobId: string): Promise<number[]> {
     if (!isJobId(jobId)) return [];
     const names = await this.#store.list(`${jobKey(tenant, jobId)}/blocks`);
@@ -194,6 +223,17 @@ export class JobStore {
     await this.#putDocument(`${key}/deleted`, { version: 1, state });
     await this.#store.deletePrefix(`${key}/blocks`);
     await this.#store.delete(`${key}/outcome`);
+    await this.#deleteGroupOf(tenant, jobId);
+  }
+
+  /** Nobody asked for a group as such, so it goes with the last of its jobs. */
+  async #deleteGroupOf(tenant: string, jobId: string): Promise<void> {
+    const id = batchIdOf(jobId);
+    const footer = await this.batches.footer(tenant, id);
+    if (footer?.isGroup !== true) return;
+    for (let index = 1; index <= footer.total; index += 1)
+      if (!(await this.#wasDeleted(tenant, lineJobId(id, index)))) return;
+    await this.deleteBatch(tenant, id, footer);
   }
 
   async #wasDeleted(tenant: string, jobId: string): Promise<boolean> {

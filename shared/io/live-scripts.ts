@@ -16,7 +16,7 @@ export const LIVE_KEY = {
   tenantJobs: `${REDIS_PREFIX}:tenant-jobs`,
   /** hash: tenant → flops still to do */
   tenantFlops: `${REDIS_PREFIX}:tenant-flops`,
-  /** hash: id of a batch being enqueued → jobs it holds a place for */
+  /** hash: id of a slice, or of a batch being enqueued → jobs it holds a place for, where they are several */
   held: `${REDIS_PREFIX}:held`,
   /** sorted set: ids of the jobs of which no block has begun; ULIDs of equal score sort by age */
   waiting: `${REDIS_PREFIX}:waiting`,
@@ -36,7 +36,9 @@ local function add(tenant, id, count, flops)
   redis.call('HINCRBY', JOBS, tenant, count)
   redis.call('HINCRBYFLOAT', FLOPS, tenant, flops)
   redis.call('INCRBYFLOAT', TOTAL, flops)
-  if count == 1 then redis.call('ZADD', WAITING, 0, id) else redis.call('HSET', HELD, id, count) end
+  if count > 1 then redis.call('HSET', HELD, id, count) end
+  -- The place that a batch holds until its jobs have their own does not wait for a worker.
+  if string.sub(id, -4) ~= '0000' then redis.call('ZADD', WAITING, 0, id) end
 end
 local function subtract(id, flops)
   local tenant = redis.call('HGET', OWNERS, id)
@@ -57,9 +59,9 @@ local total = redis.call('GET', TOTAL) or '0'
 if total + ARGV[4] > tonumber(ARGV[7]) then return {'system-flops', total} end
 add(ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4])
 return false`,
-  // ARGV tenant, then id and flops of each job
+  // ARGV tenant, then id, count of jobs and flops of each place
   frechetEnqueued: `
-for i = 2, #ARGV, 2 do add(ARGV[1], ARGV[i], 1, ARGV[i + 1]) end`,
+for i = 2, #ARGV, 3 do add(ARGV[1], ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]) end`,
   // ARGV job id, time (ms)
   frechetStarted: `
 redis.call('ZREM', WAITING, ARGV[1])
@@ -73,7 +75,7 @@ redis.call('EXPIRE', PROGRESS, ARGV[4])
 redis.call('HINCRBYFLOAT', BACKLOG, ARGV[1], '-' .. ARGV[3])
 subtract(ARGV[1], ARGV[3])
 redis.call('HINCRBYFLOAT', DONE, 'flops', ARGV[3])`,
-  // ARGV id, 1 where a job has ended, 0 where a place is given back
+  // ARGV id, how many jobs have ended (0 where a place is given back), flops done that no block has told of
   frechetFinished: `
 local rest = redis.call('HGET', BACKLOG, ARGV[1])
 if rest then
@@ -88,6 +90,7 @@ if rest then
   redis.call('HDEL', OWNERS, ARGV[1])
   redis.call('HDEL', HELD, ARGV[1])
   redis.call('HINCRBY', DONE, 'jobs', ARGV[2])
+  if ARGV[3] then redis.call('HINCRBYFLOAT', DONE, 'flops', ARGV[3]) end
   if redis.call('HLEN', BACKLOG) == 0 then redis.call('DEL', TOTAL) end
 end
 redis.call('ZREM', WAITING, ARGV[1])

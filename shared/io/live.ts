@@ -35,8 +35,9 @@ export interface WorkerPresence {
 
 /** A hint, sent at most once and perhaps never: look at the store for what is true. */
 export interface LiveEvent {
-  readonly type: 'started' | 'progress' | 'block' | 'finished' | 'cancel';
+  readonly type: 'started' | 'progress' | 'block' | 'finished' | 'cancel' | 'slice';
   readonly tenant: string;
+  /** Of a slice, its id: jobs of it have ended. */
   readonly jobId: string;
   readonly block?: number;
 }
@@ -58,6 +59,14 @@ export interface AdmissionLimits {
   readonly tenantJobsMax: number;
   readonly tenantFlopsMax: bigint | undefined;
   readonly systemFlopsMax: bigint;
+}
+
+/** A place in the backlog: of a job, or (its id) of a slice. */
+export interface Place {
+  readonly id: string;
+  readonly jobs: number;
+  /** A decimal string. */
+  readonly flops: string;
 }
 
 /** Which limit refuses, and what counts towards it already. */
@@ -99,15 +108,15 @@ export function createLive(redis: Redis) {
     },
 
     async noteEnqueued(tenant: string, jobId: string, flops: bigint): Promise<void> {
-      await run('frechetEnqueued', [tenant, jobId, String(flops)]);
+      await run('frechetEnqueued', [tenant, jobId, '1', String(flops)]);
     },
 
-    /** The same for many jobs at once: at most a thousand, since Redis does nothing else meanwhile. */
-    async noteAllEnqueued(
-      tenant: string,
-      jobs: readonly { readonly jobId: string; readonly flops: string }[],
-    ): Promise<void> {
-      await run('frechetEnqueued', [tenant, ...jobs.flatMap(({ jobId, flops }) => [jobId, flops])]);
+    /** The same for many jobs and slices at once: at most a thousand, since Redis does nothing else meanwhile. */
+    async noteAllEnqueued(tenant: string, places: readonly Place[]): Promise<void> {
+      await run('frechetEnqueued', [
+        tenant,
+        ...places.flatMap(({ id, jobs, flops }) => [id, String(jobs), flops]),
+      ]);
     },
 
     /** True where no block of the job had begun before. */
@@ -130,6 +139,11 @@ export function createLive(redis: Redis) {
       await run('frechetFinished', [jobId, '1'], KEY.progress(jobId));
     },
 
+    /** Jobs of a slice have ended, or will end by themselves. */
+    async noteSliceFinished(id: string, jobs: number, flops: bigint): Promise<void> {
+      await run('frechetFinished', [id, String(jobs), String(flops)]);
+    },
+
     /** Undefined where no block of the job has begun. */
     async progress(jobId: string): Promise<JobProgress | undefined> {
       const [startedMs, blocks] = await Promise.all([
@@ -148,13 +162,16 @@ export function createLive(redis: Redis) {
     },
 
     async load(): Promise<{ queued: number; running: number; backlogFlops: number }> {
-      const [unfinished, running, flops] = await Promise.all([
-        redis.hlen(KEY.backlog),
-        redis.hlen(KEY.running),
+      const [unfinished, runningIds, flops] = await Promise.all([
+        redis.hvals(KEY.tenantJobs),
+        redis.hkeys(KEY.running),
         redis.get(KEY.backlogFlops),
       ]);
+      const held = runningIds.length === 0 ? [] : await redis.hmget(KEY.held, ...runningIds);
+      const running = held.reduce((sum, jobs) => sum + Number(jobs ?? 1), 0);
+      const all = unfinished.reduce((sum, jobs) => sum + Number(jobs), 0);
       return {
-        queued: Math.max(0, unfinished - running),
+        queued: Math.max(0, all - running),
         running,
         backlogFlops: Math.max(0, Number(flops ?? 0)),
       };

@@ -10,11 +10,20 @@ import { queueTelemetry } from './tracing.ts';
 export const QUEUE_NAME = 'blocks';
 
 /** A block to compute, or (block null) the finish of a job whose blocks are all done. */
-export interface WorkReference {
+export interface BlockReference {
   readonly tenant: string;
   readonly jobId: string;
   readonly block: number | null;
 }
+
+/** The small jobs of a slice of a batch, to be computed and ended together. */
+export interface SliceReference {
+  readonly tenant: string;
+  readonly batchId: string;
+  readonly slice: number;
+}
+
+export type WorkReference = BlockReference | SliceReference;
 
 /** Outages are waited out for about an hour; after that the reconciler enqueues what is still missing. */
 const ATTEMPTS = 12;
@@ -31,15 +40,24 @@ export interface QueuedJob extends QueuedSpec {
   readonly blocksTotal: number;
 }
 
+export interface QueuedSlice extends SliceReference {
+  /** The highest of its jobs. */
+  readonly priority: number;
+}
+
 export interface WorkQueue {
   /** Enqueues the given blocks of a job; those already known to the queue stay as they are. */
   enqueue(spec: QueuedSpec, blocks: readonly number[], blocksTotal: number): Promise<void>;
   /** Enqueues all blocks of many jobs, a few hundred at a time. */
   enqueueAll(jobs: readonly QueuedJob[]): Promise<void>;
+  /** Enqueues slices, at most a few hundred. */
+  enqueueSlices(slices: readonly QueuedSlice[]): Promise<void>;
   /** Enqueues blocks of a job whose finish is in the queue already and found them missing. */
   enqueueMissing(spec: QueuedSpec, blocks: readonly number[]): Promise<void>;
   /** Whether the queue holds any entry for the job that will still run. */
   knows(spec: QueuedSpec, blocksTotal: number): Promise<boolean>;
+  /** Whether the queue holds an entry for the slice that will still run. */
+  knowsSlice(slice: SliceReference): Promise<boolean>;
   /** Entries that any worker could take now. */
   waiting(): Promise<number>;
   close(): Promise<void>;
@@ -56,6 +74,11 @@ export function createWorkQueue(connection: Redis): WorkQueue {
   // Connection faults are reported by the connection itself; without listeners they would end the process.
   queue.on('error', () => undefined);
   flows.on('error', () => undefined);
+
+  async function willRun(id: string): Promise<boolean> {
+    const state = await queue.getJobState(id);
+    return state !== 'unknown' && state !== 'failed' && state !== 'completed';
+  }
 
   return {
     async enqueue(spec, blocks, blocksTotal) {
@@ -80,6 +103,15 @@ export function createWorkQueue(connection: Redis): WorkQueue {
         ),
       );
     },
+    async enqueueSlices(slices) {
+      await queue.addBulk(
+        slices.map(({ priority, ...data }) => ({
+          name: 'slice',
+          data,
+          opts: { ...entryOptions(priority), jobId: sliceEntryId(data) },
+        })),
+      );
+    },
     async enqueueMissing(spec, blocks) {
       await queue.addBulk(
         blocks.map(block => ({
@@ -90,10 +122,9 @@ export function createWorkQueue(connection: Redis): WorkQueue {
       );
     },
     async knows(spec, blocksTotal) {
-      const id = blocksTotal === 1 ? entryId(spec.id, 0) : entryId(spec.id, null);
-      const state = await queue.getJobState(id);
-      return state !== 'unknown' && state !== 'failed' && state !== 'completed';
+      return willRun(blocksTotal === 1 ? entryId(spec.id, 0) : entryId(spec.id, null));
     },
+    knowsSlice: slice => willRun(sliceEntryId(slice)),
     async waiting() {
       return queue.getJobCountByTypes('prioritized', 'waiting');
     },
@@ -123,7 +154,7 @@ function flowOf(spec: QueuedSpec, blocks: readonly number[]): FlowJob {
   };
 }
 
-function reference(spec: QueuedSpec, block: number | null): WorkReference {
+function reference(spec: QueuedSpec, block: number | null): BlockReference {
   return { tenant: spec.tenant, jobId: spec.id, block };
 }
 
@@ -132,14 +163,21 @@ function entryId(jobId: string, block: number | null): string {
   return block === null ? `${jobId}-finish` : `${jobId}-b${block}`;
 }
 
+function sliceEntryId({ batchId, slice }: SliceReference): string {
+  return `${batchId}-s${slice}`;
+}
+
 function blockOptions(spec: QueuedSpec, block: number): JobsOptions {
   return { ...finishOptions(spec), jobId: entryId(spec.id, block) };
 }
 
 function finishOptions(spec: QueuedSpec): JobsOptions {
+  return { ...entryOptions(spec.priority), jobId: entryId(spec.id, null) };
+}
+
+function entryOptions(priority: number): JobsOptions {
   return {
-    jobId: entryId(spec.id, null),
-    priority: PRIORITY_BASE - spec.priority,
+    priority: PRIORITY_BASE - priority,
     attempts: ATTEMPTS,
     backoff: BACKOFF,
     // Nothing that ended is worth keeping: what it left is in the store. Kept, its id would block a new attempt.

@@ -71,6 +71,15 @@ export const QUEUE_AGE_SECONDS_MAX = 24 * 3600;
 /** A gateway whose event loop is behind by this much on average takes no new work until it has caught up. */
 export const EVENT_LOOP_DELAY_MS_MAX = 500;
 
+/** A job of at most this much arithmetic takes about a millisecond: a slice of them never holds up anybody. */
+export const SMALL_JOB_FLOPS_MAX = 10n ** 6n;
+/** Working set of a small job: a whole slice of them stays a small part of the least memory a worker may have. */
+export const SMALL_JOB_BYTES_MAX = 512 * KIB;
+/** Result of a small job: a slice of them is a few MiB at most, held whole while it is written. */
+export const SMALL_RESULT_BYTES_MAX = 64 * KIB;
+/** Lines of a batch whose small jobs run as one queue entry and end in one object: fsyncs and round trips for one. */
+export const SLICE_LINES = 64;
+
 /** Jobs in a batch: one index of 800 KB, read in one go. */
 export const BATCH_LINES_MAX = 100_000;
 /** One line of a batch. Its inline data live inside its spec; larger arrays are uploaded and named. */

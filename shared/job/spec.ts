@@ -103,6 +103,8 @@ export interface JobSpec {
   readonly priority: number;
   readonly expiresIn: number;
   readonly createdAt: string;
+  /** A line of a batch that runs and ends as part of its slice (shared/job/small.ts). */
+  readonly isSmall?: true;
   /** The limits that block boundaries follow from, recorded so that they never move under a running job. */
   readonly blockLimits: BlockLimits;
 }

@@ -12,6 +12,7 @@ import type { GatewayDeps } from '../../api/deps.ts';
 import { createDrainRate } from '../../api/jobs/drain-rate.ts';
 import type { JobDocument } from '../../api/jobs/job-document.ts';
 import { createJobEvents } from '../../api/jobs/job-events.ts';
+import { createSmallJobs } from '../../api/jobs/small-jobs.ts';
 import { createStoredBytes } from '../../api/jobs/stored-bytes.ts';
 import { ArrayStore } from '../../shared/io/array-store.ts';
 import { createBatchProgress } from '../../shared/io/batch-progress.ts';
@@ -59,7 +60,7 @@ export async function startGateway(
   const live = createLive(producer);
   const served = await serve(
     log => {
-      made = {
+      const base: Omit<GatewayDeps, 'smallJobs'> = {
         config: readGatewayConfig({}),
         version: '0.0.0',
         tenants,
@@ -84,6 +85,7 @@ export async function startGateway(
         loopDelayMs: () => 0,
         draining: draining.signal,
       };
+      made = { ...base, smallJobs: createSmallJobs(base) };
       return gatewayRoutes(made);
     },
     draining.signal,

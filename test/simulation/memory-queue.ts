@@ -33,7 +33,7 @@ export class Entries {
 
   /** An entry that is known already stays as it is, but for what it waits for. */
   add(reference: WorkReference, children: readonly string[] = []): void {
-    const id = entryId(reference.jobId, reference.block);
+    const id = referenceId(reference);
     const state = { holder: undefined, attempts: 0, stalls: 0, dueMs: 0 };
     const entry = this.map.get(id) ?? { id, reference, children: new Set<string>(), ...state };
     for (const child of children) entry.children.add(child);
@@ -81,6 +81,7 @@ export class Entries {
 
   #remove(entry: Entry): void {
     this.map.delete(entry.id);
+    if ('slice' in entry.reference) return;
     this.map.get(entryId(entry.reference.jobId, null))?.children.delete(entry.id);
   }
 }
@@ -114,10 +115,18 @@ export function createMemoryQueue(entries: Entries, gate: () => Promise<void>): 
             blocksTotal,
           );
       }),
+    enqueueSlices: slices =>
+      effect(() => {
+        for (const { tenant, batchId, slice } of slices) entries.add({ tenant, batchId, slice });
+      }),
     enqueueMissing: ({ tenant, id }, blocks) => effect(() => addBlocks(tenant, id, blocks)),
     async knows({ id }, total) {
       await gate();
       return entries.map.has(entryId(id, total === 1 ? 0 : null));
+    },
+    async knowsSlice(slice) {
+      await gate();
+      return entries.map.has(referenceId(slice));
     },
     async waiting() {
       await gate();
@@ -125,6 +134,11 @@ export function createMemoryQueue(entries: Entries, gate: () => Promise<void>): 
     },
     close: async () => undefined,
   };
+}
+
+function referenceId(reference: WorkReference): string {
+  if ('slice' in reference) return `${reference.batchId}-s${reference.slice}`;
+  return entryId(reference.jobId, reference.block);
 }
 
 function entryId(jobId: string, block: number | null): string {

@@ -64,6 +64,7 @@ async function createWorks(t: TestContext): Promise<Works> {
   });
   const consumerDeps: ConsumerDeps = {
     ...rig.deps,
+    bundled: rig.machine.threads.bundled,
     openJobs: createOpenJobs(rig.store),
     queue,
     live,

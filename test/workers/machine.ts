@@ -7,7 +7,7 @@ import { DTYPES, type Dtype, type FloatArray, floatArray } from '../../shared/ma
 import type { Range } from '../../shared/math/graph.ts';
 import { createExecution, type Execution, type ExecutionReport } from '../../workers/execute/executor.ts';
 import type { GuardedRange } from '../../workers/execute/task.ts';
-import { startThreads, type Threads } from '../../workers/execute/threads.ts';
+import { type ComputeThreads, startThreads, type Threads } from '../../workers/execute/threads.ts';
 import { selectKernel } from '../../workers/kernels/select.ts';
 import { type Arena, createArena, type Slot } from '../../workers/memory/arena.ts';
 import { lowerProgram, type Program } from '../../workers/plan/lower.ts';
@@ -21,7 +21,7 @@ const GUARD_BYTES = 256;
 export interface Machine {
   readonly arena: Arena;
   readonly memory: WebAssembly.Memory;
-  readonly threads: Threads;
+  readonly threads: ComputeThreads;
   /** What the threads reported as fatal. */
   readonly faults: Error[];
   /** The part of the arena that tests may use. */

@@ -13,6 +13,7 @@ import { innerProduct } from './elements.ts';
 import { fingerprintTile } from './fingerprints.ts';
 import { randomAt } from './random.ts';
 import {
+  type Bundle,
   type ConvertTask,
   DIGEST_BYTES,
   type DigestTask,
@@ -67,8 +68,12 @@ function wholeMemory(dtype: Dtype): FloatArray {
   return floatArray(dtype, memory.buffer, 0, memory.buffer.byteLength / DTYPES[dtype].bytes);
 }
 
+export default function run({ shares }: Bundle): Findings[] {
+  return shares.map(runShare);
+}
+
 /** Works off tiles until none is left or the cancel word is set. */
-export default function runShare({ task, control, tiles }: ThreadTask): Findings {
+function runShare({ task, control, tiles }: ThreadTask): Findings {
   const start = performance.now();
   let found = NO_FINDINGS;
   while (Atomics.load(words, control.cancel) === 0) {

@@ -9,6 +9,7 @@ import { scratchBytes } from '../kernels/source.ts';
 import { type Arena, SLOT_ALIGNMENT } from '../memory/arena.ts';
 import { VERIFIER_SCRATCH_BYTES } from '../verify/freivalds.ts';
 import {
+  type Bundle,
   type Control,
   type Findings,
   mergeFindings,
@@ -26,6 +27,14 @@ export interface Threads {
   close(): Promise<void>;
 }
 
+export interface ComputeThreads extends Threads {
+  /**
+   * The same for small tasks that are independent of each other: those that come in one turn of the event loop reach a
+   * thread as one message, and each runs whole on one thread.
+   */
+  readonly bundled: Threads;
+}
+
 const WORD_BYTES = 4;
 const ALIGNMENT = SLOT_ALIGNMENT;
 
@@ -40,7 +49,7 @@ export function startThreads(
   choice: KernelChoice,
   count: number,
   onFault: (error: Error) => void,
-): Threads {
+): ComputeThreads {
   const pool = new Piscina({
     filename: fileURLToPath(new URL('./thread.js', import.meta.url)),
     minThreads: count,
@@ -57,16 +66,21 @@ export function startThreads(
   };
   pool.on('error', fault);
 
-  async function runShare(share: ThreadTask): Promise<Findings> {
+  async function runBundle(bundle: Bundle): Promise<Findings[]> {
     busyCount += 1;
     try {
-      return (await pool.run(share)) as Findings; // what thread.ts answers
+      return (await pool.run(bundle)) as Findings[]; // what thread.ts answers
     } catch (error) {
       fault(error as Error); // Piscina rejects with nothing else
       throw error;
     } finally {
       busyCount -= 1;
     }
+  }
+
+  async function runShare(share: ThreadTask): Promise<Findings> {
+    const [found] = await runBundle({ shares: [share] });
+    return found!; // one for each share
   }
 
   return {
@@ -80,10 +94,42 @@ export function startThreads(
       await Promise.allSettled(shares);
       return (await Promise.all(shares)).reduce(mergeFindings, NO_FINDINGS);
     },
+    bundled: bundleTasks(count, runBundle),
     close() {
       isClosing = true;
       return pool.close({ force: true });
     },
+  };
+}
+
+interface Waiting {
+  readonly share: ThreadTask;
+  readonly settle: (found: Promise<Findings>) => void;
+}
+
+/** @param count of the threads that share what comes at once */
+function bundleTasks(count: number, run: (bundle: Bundle) => Promise<Findings[]>): Threads {
+  const waiting: Waiting[] = [];
+  const flush = () => {
+    const size = Math.ceil(waiting.length / count);
+    for (const all = waiting.splice(0); all.length > 0; ) {
+      const part = all.splice(0, size);
+      const found = run({ shares: part.map(({ share }) => share) });
+      for (const [at, { settle }] of part.entries()) settle(found.then(findings => findings[at]!)); // one for each
+    }
+  };
+  return {
+    count: 1,
+    get busyCount() {
+      return waiting.length;
+    },
+    run(task, tiles, control) {
+      if (waiting.length === 0) setImmediate(flush);
+      return new Promise(settle => {
+        waiting.push({ share: { task, tiles, control }, settle });
+      });
+    },
+    close: async () => undefined,
   };
 }
 

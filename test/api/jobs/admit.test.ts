@@ -6,6 +6,7 @@ import { requireQueue } from '../../../api/jobs/admit.ts';
 import { createDrainRate } from '../../../api/jobs/drain-rate.ts';
 import { refreshLoadGauges } from '../../../api/jobs/load-gauges.ts';
 import { removeJob } from '../../../api/jobs/remove.ts';
+import { createSmallJobs } from '../../../api/jobs/small-jobs.ts';
 import { createStoredBytes } from '../../../api/jobs/stored-bytes.ts';
 import { submitJob } from '../../../api/jobs/submit.ts';
 import type { FrechetError } from '../../../shared/errors.ts';
@@ -37,18 +38,21 @@ const SUBMISSION = {
   parts: new Map(),
 };
 
+/** A gateway that is different in this. */
+function changed(change: Partial<GatewayDeps>): GatewayDeps {
+  const deps = { ...gateway.deps, ...change };
+  return { ...deps, smallJobs: createSmallJobs(deps) };
+}
+
 /** Submitting is refused with the code, and store and backlog stay as they are. */
 async function assertRefused(change: Partial<GatewayDeps>, code: string, tenant = 'default') {
   const filesBefore = await gateway.storedFiles();
   const loadBefore = await gateway.deps.live.load();
   let refusal: FrechetError | undefined;
-  await assert.rejects(
-    submitJob({ ...gateway.deps, ...change }, tenant, SUBMISSION),
-    (error: FrechetError) => {
-      refusal = error;
-      return error.code === code;
-    },
-  );
+  await assert.rejects(submitJob(changed(change), tenant, SUBMISSION), (error: FrechetError) => {
+    refusal = error;
+    return error.code === code;
+  });
   assert.deepEqual(await gateway.storedFiles(), filesBefore);
   assert.deepEqual(await gateway.deps.live.load(), loadBefore);
   return refusal!.context;
@@ -63,7 +67,7 @@ function limited(limits: Partial<TenantLimits>): Partial<GatewayDeps> {
 }
 
 const submit = (change: Partial<GatewayDeps>, tenant: string) =>
-  submitJob({ ...gateway.deps, ...change }, tenant, SUBMISSION);
+  submitJob(changed(change), tenant, SUBMISSION);
 
 test('a tenant may have so many unfinished jobs, whatever others have', async () => {
   const two = limited({ queuedJobs: 2 });
@@ -147,11 +151,13 @@ test('where the load cannot be known nothing is accepted', async () => {
   await assertRefused({ live: { ...gateway.deps.live, admit: lost } }, 'unavailable');
 });
 
-test('a job whose spec could not be stored gives its place back', async () => {
-  const full = Object.assign(Object.create(gateway.deps.jobs), {
-    createSpec: () => Promise.reject(new Error('no space')),
-    readSpec: async () => undefined,
+test('a job that could not be stored gives its place back', async () => {
+  const write = () => ({
+    add: async () => undefined,
+    commit: () => Promise.reject(new Error('no space')),
+    discard: async () => undefined,
   });
+  const full = { batches: { write, footer: async () => undefined } } as unknown as GatewayDeps['jobs']; // as much as storing asks
   const before = await gateway.deps.live.load();
   await assert.rejects(submit({ jobs: full }, 'default'), /no space/);
   assert.deepEqual(await gateway.deps.live.load(), before);

@@ -4,6 +4,7 @@ import { cancelJob } from '../../../api/jobs/cancel.ts';
 import { JobStore } from '../../../shared/io/job-store.ts';
 import type { LiveEvent } from '../../../shared/io/live.ts';
 import { subscribeLive } from '../../../shared/io/live.ts';
+import { reconcile } from '../../../shared/io/reconciler.ts';
 import { connectRedis } from '../../../shared/io/redis.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
 import { endJob, jobIn, postJson, specOf, startGateway, type TestGateway } from '../gateway.ts';
@@ -43,6 +44,7 @@ test('cancelling ends a queued job, tells everybody, and may be repeated', async
   assert.equal(Date.parse(document.expiresAt ?? ''), Date.parse(document.finishedAt) + 100_000);
   assert.equal(document.result, null);
   assert.equal(document.error, null);
+  await reconcile(gateway.deps);
   assert.deepEqual(await gateway.deps.openJobs.newestFirst('default'), []);
   assert.deepEqual(await gateway.deps.live.load(), { queued: 0, running: 0, backlogFlops: 0 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { BatchDocument, LineDocument } from '../../../api/batches/read.ts';
-import { batchIdOf, lineIndexOf, lineJobId } from '../../../shared/io/batch-store.ts';
+import { batchIdOf, lineIndexOf, lineJobId } from '../../../shared/io/batch-ids.ts';
 import { reconcile } from '../../../shared/io/reconciler.ts';
 import { BATCH_LINES_MAX } from '../../../shared/job/limits.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
@@ -207,18 +207,22 @@ test('cancelling a batch ends what has not ended, and may be repeated', async ()
   assert.deepEqual(await gateway.deps.live.load(), { queued: 0, running: 0, backlogFlops: 0 });
 });
 
-test('every job has its place in the backlog and in the queue, and none is counted twice', async () => {
+const knowsSlice = (batch: BatchDocument, slice: number) =>
+  gateway.deps.queue.knowsSlice({ tenant: 'default', batchId: batch.id, slice });
+
+test('every job has its place in the backlog, its slice one in the queue, and none is counted twice', async () => {
   const batch = await accepted([...Array(700).fill(JOB), 'junk']);
   const deadline = Date.now() + 20_000;
-  const last = await specOf(gateway, lineJobId(batch.id, 700));
-  while (!(await gateway.deps.queue.knows(last, 1)) && Date.now() < deadline) {
+  while (!(await knowsSlice(batch, 10)) && Date.now() < deadline) {
     await new Promise(resolve => setTimeout(resolve, 20));
   }
   for (let tries = 0; tries < 100 && (await gateway.deps.live.load()).queued !== 700; tries++) {
     await new Promise(resolve => setTimeout(resolve, 20));
   }
   assert.deepEqual(await gateway.deps.live.load(), { queued: 700, running: 0, backlogFlops: 2800 });
-  assert.equal(await gateway.deps.queue.knows(await specOf(gateway, lineJobId(batch.id, 1)), 1), true);
+  assert.equal(await knowsSlice(batch, 0), true);
+  assert.equal(await knowsSlice(batch, 11), false, '701 lines are eleven slices');
+  assert.equal(await gateway.deps.queue.knows(await specOf(gateway, lineJobId(batch.id, 1)), 1), false);
 });
 
 test('jobs of several blocks are enqueued as flows', async () => {
@@ -228,7 +232,7 @@ test('jobs of several blocks are enqueued as flows', async () => {
   ]);
   const spec = await specOf(gateway, lineJobId(batch.id, 1));
   assert.equal(spec.direction?.members, 2);
-  assert.equal(await gateway.deps.queue.knows(spec, 1), true);
+  assert.equal(await knowsSlice(batch, 0), true);
   await gateway.deps.queue.enqueueAll([{ ...spec, id: lineJobId(batch.id, 2), blocksTotal: 3 }]);
   assert.equal(await gateway.deps.queue.knows({ ...spec, id: lineJobId(batch.id, 2) }, 3), true);
 });
@@ -296,7 +300,7 @@ test('what is refused as a whole leaves nothing behind', async () => {
 test('a batch is admitted whole or not at all', async () => {
   const { deps } = gateway;
   const limits = { tenantJobsMax: 99_999, tenantFlopsMax: undefined, systemFlopsMax: 10n ** 18n };
-  const big = { tenant: 'default', id: lineJobId('01JE5WVJ2S8QK7A6TDXYZM0000', 1), jobs: 99_999, flops: 1n };
+  const big = { tenant: 'default', id: '01JE5WVJ2S8QK7A6TDXYZM0000', jobs: 99_999, flops: 1n };
   assert.equal(await deps.live.admit(big, limits), undefined);
   const before = await gateway.storedFiles();
   const { limit, requested } = await assertProblem(await send([JOB, JOB]), 'too-many-requests');

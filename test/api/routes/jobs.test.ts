@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { jobHref } from '../../../api/jobs/job-document.ts';
+import { batchIdOf } from '../../../shared/io/batch-ids.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
 import {
   endJob,
@@ -109,7 +110,8 @@ test('an accepted job is durable, marked open, known to the queue and part of th
   const spec = await specOf(gateway, document.id);
   assert.equal(spec.tenant, 'default');
   assert.ok((await gateway.deps.openJobs.newestFirst('default')).includes(document.id));
-  assert.equal(await gateway.deps.queue.knows(spec, 1), true);
+  const slice = { tenant: 'default', batchId: batchIdOf(document.id), slice: 0 };
+  assert.equal(await gateway.deps.queue.knowsSlice(slice), true);
   const load = await gateway.deps.live.load();
   assert.equal(load.queued, before.queued + 1);
   assert.equal(load.backlogFlops, before.backlogFlops + 24);

@@ -62,9 +62,9 @@ test('a place given back is not work done', async () => {
 test('a batch holds places until its jobs have their own', async () => {
   await admit('batch', 30n, 'a', 3);
   await live.noteAllEnqueued('a', [
-    { jobId: 'l1', flops: '10' },
-    { jobId: 'l2', flops: '10' },
-    { jobId: 'l3', flops: '10' },
+    { id: 'l1', jobs: 1, flops: '10' },
+    { id: 'l2', jobs: 1, flops: '10' },
+    { id: 'l3', jobs: 1, flops: '10' },
   ]);
   await live.release('batch');
   assert.deepEqual(await live.load(), { queued: 3, running: 0, backlogFlops: 30 });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { Queue } from 'bullmq';
 import { ulid } from 'ulid';
 import { removeJob } from '../../../api/jobs/remove.ts';
-import { QUEUE_NAME, type WorkReference } from '../../../shared/io/queue.ts';
+import { type BlockReference, QUEUE_NAME } from '../../../shared/io/queue.ts';
 import { reconcile, startReconciler } from '../../../shared/io/reconciler.ts';
 import { connectRedis, REDIS_PREFIX } from '../../../shared/io/redis.ts';
 import { planJob } from '../../../shared/job/job-plan.ts';
@@ -58,7 +58,7 @@ async function forgotten(members: number, ageMs = MINUTE_MS): Promise<JobSpec> {
 /** What waits in the queue, as blocks; null is a finish. */
 async function queued(): Promise<(number | null)[]> {
   const connection = connectRedis(redis.url, 'consumer', () => undefined);
-  const queue = new Queue<WorkReference>(QUEUE_NAME, { connection, prefix: REDIS_PREFIX });
+  const queue = new Queue<BlockReference>(QUEUE_NAME, { connection, prefix: REDIS_PREFIX });
   const entries = await queue.getJobs(['prioritized', 'waiting', 'waiting-children', 'delayed']);
   await queue.close();
   connection.disconnect();
