@@ -3,7 +3,7 @@
 // more than the path to where it stands. Syntax stays JSON.parse's: a document that is broken passes the walk.
 
 import { FrechetError } from '../errors.ts';
-import { JSON_DEPTH_MAX, JSON_LEVELS_MAX, JSON_NAMES_MAX } from '../job/limits.ts';
+import { JSON_COMMAS_MAX, JSON_DEPTH_MAX, JSON_LEVELS_MAX, JSON_NAMES_MAX } from '../job/limits.ts';
 import { jsonPointer, schemaError } from '../job/schema-faults.ts';
 
 /** @throws json-syntax, also where the bytes are not UTF-8; and what parseJsonText throws */
@@ -21,7 +21,8 @@ export function parseJson(bytes: Uint8Array): unknown {
  * Time is linear in the text, memory of the walk bounded by the limits.
  *
  * @throws json-syntax; schema where an object has a name twice or a name `__proto__`, or where the document nests
- * deeper than JSON_DEPTH_MAX, has more than JSON_LEVELS_MAX lists and objects or more than JSON_NAMES_MAX names
+ * deeper than JSON_DEPTH_MAX, has more than JSON_LEVELS_MAX lists and objects, JSON_COMMAS_MAX commas or JSON_NAMES_MAX
+ * names
  */
 export function parseJsonText(text: string): unknown {
   new Walk(text).toEnd();
@@ -55,6 +56,7 @@ class Walk {
   readonly #text: string;
   readonly #levels: Level[] = [];
   #opened = 0;
+  #commas = 0;
   #names = 0;
 
   constructor(text: string) {
@@ -89,6 +91,12 @@ class Walk {
   }
 
   #next(): void {
+    this.#commas += 1;
+    if (this.#commas > JSON_COMMAS_MAX)
+      throw this.#fault(
+        'too_many_values',
+        `a document may have ${JSON_COMMAS_MAX} commas; larger arrays go as .npy`,
+      );
     const level = this.#levels.at(-1);
     if (typeof level?.step === 'number') level.step += 1;
   }

@@ -6,14 +6,16 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
 /**
- * Largest JSON or CSV body. It is parsed whole, in memory and in one go: two million numbers hold everybody else up for
- * a fifth of a second. Larger arrays come as .npy, which is streamed.
+ * Largest JSON or CSV body. It is parsed whole, in memory and in one go: numbers of full length hold everybody else up
+ * for a tenth of a second. Larger arrays come as .npy, which is streamed.
  */
 export const JSON_BODY_BYTES_MAX = 4 * MIB;
 /** Nesting of a JSON document: a job has six levels, brackets that only open would take 32 times their size. */
 export const JSON_DEPTH_MAX = 32;
 /** Names in a JSON document, at all levels: an expression's 1,000 nodes have fewer operands than that, each with two. */
 export const JSON_NAMES_MAX = 4096;
+/** Commas in a JSON document: 4 MiB of them are two million numbers of one digit, which take a fifth of a second. */
+export const JSON_COMMAS_MAX = 500_000;
 /** Lists and objects in a JSON document: each costs the parser as much as a line of numbers does. */
 export const JSON_LEVELS_MAX = 250_000;
 /** Largest array, as data bytes: what one upload may put into the store. */

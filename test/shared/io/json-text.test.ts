@@ -5,6 +5,7 @@ import { FrechetError } from '../../../shared/errors.ts';
 import { parseJson, parseJsonText } from '../../../shared/io/json-text.ts';
 import {
   JSON_BODY_BYTES_MAX,
+  JSON_COMMAS_MAX,
   JSON_DEPTH_MAX,
   JSON_LEVELS_MAX,
   JSON_NAMES_MAX,
@@ -65,7 +66,7 @@ test('a name __proto__ is refused, however it is spelt', () => {
   assert.equal(faultOf('{"\\u005f_proto__":1}').code, 'invalid_key');
 });
 
-test('depth, lists and names have limits, just within them all is well', () => {
+test('depth, lists, values and names have limits, just within them all is well', () => {
   const lists = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
   const names = (count: number) => `{${Array.from({ length: count }, (_, i) => `"${i}":0`).join(',')}}`;
   parseJsonText(lists(JSON_DEPTH_MAX));
@@ -74,6 +75,9 @@ test('depth, lists and names have limits, just within them all is well', () => {
   const siblings = (count: number) => `[${'[],'.repeat(count - 1)}[]]`;
   parseJsonText(siblings(JSON_LEVELS_MAX - 1));
   assert.equal(faultOf(siblings(JSON_LEVELS_MAX)).code, 'too_many_levels');
+  const numbers = (count: number) => `[${'1,'.repeat(count - 1)}1]`;
+  parseJsonText(numbers(JSON_COMMAS_MAX + 1));
+  assert.equal(faultOf(numbers(JSON_COMMAS_MAX + 2)).code, 'too_many_values');
   parseJsonText(names(JSON_NAMES_MAX));
   assert.equal(faultOf(names(JSON_NAMES_MAX + 1)).code, 'too_many_names');
   assert.equal(faultOf(`[${names(JSON_NAMES_MAX)},{"a":0}]`).code, 'too_many_names');
