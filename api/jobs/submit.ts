@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { FrechetError } from '../../shared/errors.ts';
 import { claimName } from '../../shared/io/claims.ts';
+import { isRecorded } from '../../shared/io/tracing.ts';
 import { streamOf } from '../../shared/io/whole-array.ts';
 import { arraysOf } from '../../shared/job/arrays-of.ts';
 import { isSmallJob } from '../../shared/job/small.ts';
@@ -40,7 +41,8 @@ export async function submitJob(
   const nowMs = deps.clock();
   const identity = { id: known?.id ?? nextId(nowMs), tenant, createdAt: new Date(nowMs).toISOString() };
   const job = await prepareJob(deps.arrays, submission, identity, await currentBlockLimits(deps));
-  if (request === undefined && isSmallJob(job.plan) && !bringsArrays(job, submission.parts))
+  const isAlone = request !== undefined || bringsArrays(job, submission.parts) || isRecorded();
+  if (!isAlone && isSmallJob(job.plan))
     return { ...(await deps.smallJobs.submit(tenant, job)), isReplay: false };
   const work = workOf(job, submission.parts);
   await admit(deps, work);

@@ -60,6 +60,11 @@ export function traceRequest(
   );
 }
 
+/** Whether what is done now is being recorded: its trace is to lead to everything that follows from it. */
+export function isRecorded(): boolean {
+  return trace.getActiveSpan()?.isRecording() === true;
+}
+
 /** What ties a log line to its trace; empty outside of one. */
 export function traceFields(): { readonly traceId?: string; readonly spanId?: string } {
   const { traceId, spanId } = trace.getActiveSpan()?.spanContext() ?? {};

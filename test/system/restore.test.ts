@@ -13,7 +13,12 @@ import { type Stack, startStack } from '../support/processes.ts';
 import { assertResult } from '../support/result-assertions.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 
-const SETTINGS = { FRECHET_KERNEL: 'reference', FRECHET_THREADS: '1', FRECHET_MEMORY_BYTES: '1GiB' };
+const SETTINGS = {
+  FRECHET_KERNEL: 'reference',
+  FRECHET_THREADS: '1',
+  FRECHET_MEMORY_BYTES: '1GiB',
+  FRECHET_DRAIN_SECONDS: '1',
+};
 /** A younger job is left to whoever accepted it; a restored one is older by far. */
 const YOUNG_MS = 10_500;
 const [A, H] = [integers(20, 30, 1), integers(30, 10, 2)];
