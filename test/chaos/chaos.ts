@@ -10,7 +10,7 @@ import { type Releasers, withReleasers } from '../../shared/io/releasers.ts';
 import { createRandom } from '../support/random.ts';
 import { createFaultyDisk } from './disk-faults.ts';
 import { type PastFault, strikeAll } from './faults.ts';
-import { type Promised, runLoad, SMALL_WORKER } from './load.ts';
+import { type Promised, runLoad } from './load.ts';
 import { mountSmallDisk } from './small-disk.ts';
 import { startWorld } from './world.ts';
 
@@ -79,7 +79,7 @@ async function startAll(releasers: Releasers) {
     env: {
       ...faulty.env,
       FRECHET_THREADS: '1',
-      FRECHET_MEMORY_BYTES: SMALL_WORKER,
+      FRECHET_MEMORY_BYTES: '256MiB',
       FRECHET_STORE: `file:${store}`,
     },
   });
