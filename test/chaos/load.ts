@@ -129,6 +129,7 @@ async function accompany(
   if (random.below(8) === 0) {
     await sleep(random.between(0, 50));
     await cancel(request, job);
+    if (job.isTall) await remove(request, job);
     return;
   }
   const patienceMs = job.isTall ? TALL_PATIENCE_MS : random.between(0, 3_000);
@@ -201,8 +202,9 @@ async function check(request: Request, job: Promised): Promise<void> {
 async function settle(request: Request, promised: readonly Promised[], deadlineMs: number): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   for (const job of promised) {
-    while (!(await look(request, job)) && performance.now() < deadline) await sleep(POLL_MS);
-    if (job.finalState === undefined) job.faults.push('no final state');
+    let isOver = await look(request, job);
+    for (; !isOver && performance.now() < deadline; isOver = await look(request, job)) await sleep(POLL_MS);
+    if (!isOver) job.faults.push('no final state');
   }
   for (const job of promised) {
     await look(request, job);
