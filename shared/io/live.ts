@@ -88,8 +88,32 @@ export type Live = ReturnType<typeof createLive>;
 /** @param redis any connection that is not in subscriber mode; the scripts are defined on it. */
 export function createLive(redis: Redis) {
   const run = createScripts(redis);
+  let knownMemories: readonly number[] = [];
+
+  /** The live workers; entries of dead ones are removed on the way. */
+  async function workers(nowMs: number): Promise<WorkerPresence[]> {
+    const all = Object.values(await redis.hgetall(KEY.workers)).map(
+      json => JSON.parse(json) as WorkerPresence,
+    );
+    const isLive = (worker: WorkerPresence) => Date.parse(worker.seenAt) > nowMs - PRESENCE_SECONDS * 1000;
+    const dead = all.filter(worker => !isLive(worker)).map(worker => worker.id);
+    if (dead.length > 0) await redis.hdel(KEY.workers, ...dead);
+    return all.filter(isLive);
+  }
 
   return {
+    workers,
+
+    /**
+     * The memory of each live worker, in bytes. While Redis is away, or names none because it lost everything, those
+     * that this process saw last: they are most likely still there, and are what will run a job accepted now.
+     */
+    async workerMemories(nowMs: number): Promise<readonly number[]> {
+      const seen = await workers(nowMs).catch(() => []);
+      if (seen.length > 0) knownMemories = seen.map(({ memoryBytes }) => memoryBytes);
+      return knownMemories;
+    },
+
     /** Takes places in the backlog where all limits allow it, else says which does not. Repeating it changes nothing. */
     async admit(
       { tenant, id, jobs, flops }: AdmissionRequest,
@@ -228,17 +252,6 @@ export function createLive(redis: Redis) {
 
     async forgetWorker(id: string): Promise<void> {
       await redis.hdel(KEY.workers, id);
-    },
-
-    /** The live workers; entries of dead ones are removed on the way. */
-    async workers(nowMs: number): Promise<WorkerPresence[]> {
-      const all = Object.values(await redis.hgetall(KEY.workers)).map(
-        json => JSON.parse(json) as WorkerPresence,
-      );
-      const isLive = (worker: WorkerPresence) => Date.parse(worker.seenAt) > nowMs - PRESENCE_SECONDS * 1000;
-      const dead = all.filter(worker => !isLive(worker)).map(worker => worker.id);
-      if (dead.length > 0) await redis.hdel(KEY.workers, ...dead);
-      return all.filter(isLive);
     },
 
     async publish(event: LiveEvent): Promise<void> {

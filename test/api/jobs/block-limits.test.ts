@@ -48,6 +48,16 @@ test('blocks fit into the smallest live worker, and never count on more than a u
   assert.equal(await workingSetLimit(), 1536 * MIB);
 });
 
+test('while nobody is known, blocks fit into the smallest worker that was seen last', async () => {
+  await announce('small', 128 * MIB);
+  assert.equal(await workingSetLimit(), 96 * MIB);
+  // As by a Redis that has lost everything: the worker is there, and will announce itself again.
+  await Promise.all(['small', 'large'].map(id => gateway.deps.live.forgetWorker(id)));
+  assert.equal(await workingSetLimit(), 96 * MIB);
+  await announce('large', 4096 * MIB);
+  assert.equal(await workingSetLimit(), 1536 * MIB, 'what is known now counts');
+});
+
 test('a job that no block size fits into the smallest worker is refused, for a job and for a plan', async () => {
   await announce('tiny', 64 * 1024);
   for (const path of ['/v1/jobs', '/v1/plan']) {
