@@ -75,9 +75,9 @@ export async function crashWorkers(site: CrashSite, points: readonly CrashPoint[
     let deaths = 0;
     for (let from = 0; from < points.length; from += WORKERS_AT_ONCE) {
       for (const point of points.slice(from, from + WORKERS_AT_ONCE)) {
-        const { id } = await client.submit(JOB);
+        const { id, died } = await crashOver(site, await start('workers/main.js'), client, point);
         accepted.push(id);
-        if (await crashOver(site, await start('workers/main.js'), client, id, point)) deaths += 1;
+        if (died) deaths += 1;
       }
       const worker = await start('workers/main.js');
       for (const id of accepted) await client.until(id);
@@ -88,23 +88,24 @@ export async function crashWorkers(site: CrashSite, points: readonly CrashPoint[
   });
 }
 
-/** @returns whether the worker died, before or after the job had ended */
+/** @returns the job the worker was given, and whether it died, before or after that job had ended */
 async function crashOver(
   { strace }: CrashSite,
   worker: Role,
   client: Client,
-  id: string,
   point: CrashPoint,
-): Promise<boolean> {
+): Promise<{ id: string; died: boolean }> {
   const { pid } = worker;
+  // Before there is a job: a worker that is faster than its assassin has ended it by then.
   const assassin = await killAt(strace, pid, point);
+  const { id } = await client.submit(JOB);
   const deadline = performance.now() + DEATH_MS_MAX;
   while (isAlive(pid) && !isFinal(await client.read(id)) && performance.now() < deadline)
     await sleep(POLL_MS);
   const died = !isAlive(pid);
   await assassin.stop();
   await worker.stop();
-  return died;
+  return { id, died };
 }
 
 type Start = (module: string) => Promise<Role>;
