@@ -17,10 +17,10 @@ import { createExecution, type Execution, type ExecutionReport } from './execute
 import type { GuardedRange } from './execute/task.ts';
 import type { Threads } from './execute/threads.ts';
 import type { KernelName } from './kernels/kernel.ts';
-import { type LoadDeps, slabRequest } from './load/load.ts';
+import { type LoadableSlab, type LoadDeps, slabRequest } from './load/load.ts';
 import type { ArrayCache, Holding } from './memory/array-cache.ts';
 import { lowerProgram, type Program } from './plan/lower.ts';
-import type { Plan } from './plan/plan.ts';
+import type { InputSlab, Plan, StreamedSlab } from './plan/plan.ts';
 import { drawSeed } from './verify/seed.ts';
 
 export interface BlockDeps extends LoadDeps {
@@ -77,20 +77,30 @@ export async function computeBlock(
   const startedAt = new Date(deps.clock()).toISOString();
   const plan = lowerProgram(blockProgram(work.spec, work.plan, work.index));
   const loadStart = performance.now();
-  const requests = slabRequests(deps, work, plan);
+  const requestOf = slabRequests(deps, work);
+  const requests = plan.inputs.map(requestOf);
   const holding = await deps.cache.acquire(plan.regionBytes, requests, work.signal);
   const guards = requests.map(({ guard }, index) => guard(holding.slabs[index]!)); // one slab for each request
   const loadSeconds = secondsSince(loadStart);
   try {
-    const computed = await computeVerified(deps, work, plan, holding, guards);
+    const computed = await computeVerified(deps, work, { plan, holding, guards, requestOf });
     const storeStart = performance.now();
     const result = await finishResult(deps, work, plan, holding, computed.execution);
     const { computeSeconds: compute, verifySeconds: verify } = computed.report;
-    const seconds = { load: loadSeconds, compute, verify, store: secondsSince(storeStart) };
+    const load = loadSeconds + computed.report.loadSeconds;
+    const seconds = { load, compute, verify, store: secondsSince(storeStart) };
     await use(result.data, receiptOf(deps, work, computed, result, { startedAt, seconds }));
   } finally {
     holding.release();
   }
+}
+
+/** A block about to be computed: its plan, its memory, and what must not change there. */
+interface LoadedBlock {
+  readonly plan: Plan;
+  readonly holding: Holding;
+  readonly guards: readonly GuardedRange[];
+  readonly requestOf: RequestOf;
 }
 
 /** A block that passed the test, still in memory. */
@@ -127,7 +137,7 @@ function receiptOf(
   };
 }
 
-function blockProgram(spec: JobSpec, { derivation, block }: JobPlan, index: number): Program {
+function blockProgram(spec: JobSpec, { derivation, slabLength, block }: JobPlan, index: number): Program {
   const range = block(index);
   const isStack = derivation.members !== undefined;
   return {
@@ -137,32 +147,33 @@ function blockProgram(spec: JobSpec, { derivation, block }: JobPlan, index: numb
     members: range.members ?? [0, derivation.members ?? 1],
     inputs: new Map(
       derivation.inputs.map(input => {
-        const order = input.source === undefined ? 'C' : input.source.order;
-        return [input.name, { order, stacked: isStack && input.members !== undefined }];
+        const { order, dtype } = input.source ?? { order: 'C', dtype: spec.dtype };
+        return [input.name, { order, dtype, stacked: isStack && input.members !== undefined }];
       }),
     ),
+    slabLength,
     chunkBytes: RESULT_CHUNK_BYTES,
   };
 }
 
-function slabRequests(deps: BlockDeps, { spec, plan: { derivation } }: BlockWork, plan: Plan) {
+type RequestOf = (slab: InputSlab) => LoadableSlab;
+
+function slabRequests(deps: BlockDeps, { spec, plan: { derivation } }: BlockWork): RequestOf {
   const inputs = new Map<string, DerivationInput>(derivation.inputs.map(input => [input.name, input]));
-  return plan.inputs.map(slab => slabRequest(deps, spec, slab, inputs.get(slab.name)!, spec.dtype));
+  return slab => slabRequest(deps, spec, slab, inputs.get(slab.name)!, spec.dtype);
 }
 
 /** Computes until the test is passed. @throws verification-failed where no attempt passes it; unavailable where its operands have changed */
 async function computeVerified(
   deps: BlockDeps,
   work: BlockWork,
-  plan: Plan,
-  holding: Holding,
-  guards: readonly GuardedRange[],
+  loaded: LoadedBlock,
 ): Promise<ComputedBlock> {
   let failure: unknown;
   for (const [index, choice] of ATTEMPT_KERNELS.entries()) {
     const reproducible = work.spec.reproducible || choice === 'reproducible';
     try {
-      return await computeOnce(deps, work, plan, holding, guards, reproducible);
+      return await computeOnce(deps, work, loaded, reproducible);
     } catch (error) {
       const code = errorCode(error);
       if (code !== 'verification-failed' && code !== 'unavailable') throw error;
@@ -174,7 +185,7 @@ async function computeVerified(
       deps.log.error(about, 'a block failed verification');
       if (code === 'verification-failed') continue;
       // Its operands are not what they were: whoever tries next reads them again.
-      holding.forget();
+      loaded.holding.forget();
       throw error;
     }
   }
@@ -184,17 +195,22 @@ async function computeVerified(
 async function computeOnce(
   deps: BlockDeps,
   work: BlockWork,
-  plan: Plan,
-  holding: Holding,
-  guards: readonly GuardedRange[],
+  { plan, holding, guards, requestOf }: LoadedBlock,
   reproducible: boolean,
 ): Promise<ComputedBlock> {
+  const loadStreamed = async ({ slab, byteOffset, bytes }: StreamedSlab) => {
+    const { load, guard } = requestOf(slab);
+    const slot = { byteOffset: holding.region.byteOffset + byteOffset, byteLength: bytes };
+    await load(slot);
+    return [guard(slot)];
+  };
   const execution = createExecution(plan, {
     memory: deps.memory,
     threads: deps.threads,
     regionByteOffset: holding.region.byteOffset,
     slabByteOffsets: holding.slabs.map(slab => slab.byteOffset),
     guards,
+    loadStreamed,
     reproducible,
     rounds: verificationRounds(work.spec),
     drawSeed,

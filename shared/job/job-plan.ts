@@ -30,6 +30,8 @@ export interface JobPlan {
   readonly blocksTotal: number;
   /** The largest working set of a block. */
   readonly peakBytes: number;
+  /** Elements of the inner dimension in a slab of what is streamed; undefined where nothing is. */
+  readonly slabLength: number | undefined;
   /** Which piece of the result block `index` is. */
   block(index: number): BlockRange;
   blockFlops(index: number): bigint;
@@ -59,6 +61,7 @@ export function planJob(spec: JobSpec): JobPlan {
     flops: cut.flops,
     blocksTotal: cut.blocksTotal,
     peakBytes: cut.peakBytes,
+    slabLength: cut.slabLength,
     block: index => cut.block(index),
     blockFlops: index => cut.blockFlops(index),
   };

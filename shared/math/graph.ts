@@ -104,18 +104,26 @@ export function rebuild(node: Node, inputs: readonly Node[]): Node {
   return intern(node.primitive, inputs as typeof node.inputs, node.params); // same number of inputs
 }
 
-/** Every node under `roots`, each once, inputs before users, in an order that depends on the graph alone. */
-export function topologicalOrder(roots: readonly Node[]): Node[] {
+/**
+ * Every node under `roots`, each once, inputs before users, in an order that depends on the graph alone.
+ *
+ * @param inputsOf the inputs of a node that are to be followed
+ */
+export function topologicalOrder(
+  roots: readonly Node[],
+  inputsOf: (node: Node) => readonly Node[] = node => node.inputs,
+): Node[] {
   const order: Node[] = [];
   const done = new Set<Node>();
-  const pending: { node: Node; nextInput: number }[] = [];
+  const pending: { node: Node; inputs: readonly Node[]; nextInput: number }[] = [];
+  const visit = (node: Node) => pending.push({ node, inputs: inputsOf(node), nextInput: 0 });
   for (const root of roots) {
-    pending.push({ node: root, nextInput: 0 });
+    visit(root);
     for (let top = pending.at(-1); top !== undefined; top = pending.at(-1)) {
-      const input = done.has(top.node) ? undefined : top.node.inputs[top.nextInput];
+      const input = done.has(top.node) ? undefined : top.inputs[top.nextInput];
       top.nextInput += 1;
       if (input !== undefined) {
-        if (!done.has(input)) pending.push({ node: input, nextInput: 0 });
+        if (!done.has(input)) visit(input);
         continue;
       }
       if (!done.has(top.node)) order.push(top.node);

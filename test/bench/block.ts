@@ -74,7 +74,9 @@ export class Blocks {
       order: 'C',
       dtype,
       members: [0, 1],
-      inputs: new Map(inputsOf([root]).map(({ params }) => [params.name, { order: 'C', stacked: false }])),
+      inputs: new Map(
+        inputsOf([root]).map(({ params }) => [params.name, { order: 'C', dtype, stacked: false }]),
+      ),
       chunkBytes: 4 * 2 ** 20,
     });
     const take = (bytes: number) => {
@@ -116,6 +118,7 @@ export class Blocks {
           slabByteOffsets: slabs.map(slab => slab.byteOffset),
           reproducible: false,
           guards,
+          loadStreamed: async () => [],
           rounds: 1,
           drawSeed: () => 1,
         }).run();

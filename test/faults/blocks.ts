@@ -45,7 +45,7 @@ export function drawBlock(random: () => number): Block {
       inputs: new Map(
         inputs.map(({ params }) => [
           params.name,
-          { order: pick(['C', 'F'] as const, random), stacked: false },
+          { order: pick(['C', 'F'] as const, random), dtype, stacked: false },
         ]),
       ),
       chunkBytes: 4096,

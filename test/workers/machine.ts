@@ -104,6 +104,11 @@ export function prepare(
     regionByteOffset,
     slabByteOffsets,
     guards: options.guards?.(plan, slabByteOffsets) ?? [],
+    loadStreamed: async ({ slab, byteOffset, bytes: length }) => {
+      bytes.subarray(regionByteOffset - room.byteOffset + byteOffset).fill(POISON, 0, length);
+      fillSlab(memory, plan.dtype, slab, regionByteOffset + byteOffset, inputs[slab.name]!);
+      return [];
+    },
     reproducible: options.reproducible ?? false,
     rounds: options.rounds ?? 1,
     drawSeed: () => options.seed ?? 1,

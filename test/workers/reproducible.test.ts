@@ -1,5 +1,5 @@
 // The promise of `reproducible: true`: the bytes of a result follow from the job alone. Problems are computed on one to
-// four threads, in one block and in many, from arrays in either order; and their digests were recorded once, so that
+// four threads, in one block and in many, from arrays in either order, in memory and streamed; and their digests were recorded once, so that
 // every machine that runs this test must come to the same.
 
 import assert from 'node:assert/strict';
@@ -17,6 +17,8 @@ const machines = [1, 2, 3, 4].map(threads => startMachine({ threads, roomBytes: 
 /** Every number of threads meets every one of these with every one of those, over any 16 problems in a row. */
 const PARTS = [1, 2, 3, 5] as const;
 const ORDERS = [['C'], ['F'], ['C', 'F'], ['F', 'C']] as const;
+/** The panels of the summation are 256 long, and a slab is whole ones. */
+const SLAB_LENGTHS = [undefined, 256, undefined, 512] as const;
 const slow = startMachine({ kernel: 'reference', threads: 2, roomBytes: ROOM_BYTES });
 after(() => Promise.all([...machines, slow].map(machine => machine.close())));
 
@@ -34,7 +36,9 @@ test(`${PROBLEMS} problems have one digest each, on any threads, under any budge
     for (const [index, machine] of machines.entries()) {
       const parts = PARTS[(number + index) % PARTS.length]!;
       const orders = ORDERS[(Math.floor(number / PARTS.length) + index) % ORDERS.length]!;
-      results.push(await digestOf(problem, { machine, blockLimits: budgetOf(problem, parts), orders }));
+      const slabLength = SLAB_LENGTHS[index];
+      const blockLimits = budgetOf(problem, parts);
+      results.push(await digestOf(problem, { machine, blockLimits, orders, slabLength }));
     }
     const digests = new Set(results.map(({ digest }) => digest));
     assert.equal(digests.size, 1, problem.label);

@@ -8,6 +8,7 @@ import type { BlockLimits, JobSpec, MatrixSpec } from '../../shared/job/spec.ts'
 import type { Dtype } from '../../shared/math/dtype.ts';
 import { type Shape, shape } from '../../shared/math/shape.ts';
 import type { Order } from '../../shared/math/view.ts';
+import type { Program } from '../../workers/plan/lower.ts';
 import { tabulate } from '../support/evaluate.ts';
 import { seededRandom } from './kernels/fixture.ts';
 import { type Inputs, type Machine, prepare } from './machine.ts';
@@ -25,6 +26,8 @@ export interface Circumstances {
   readonly blockLimits: BlockLimits;
   /** Of the operands, in turn. */
   readonly orders: readonly Order[];
+  /** Of what is streamed; undefined where everything lies in memory. */
+  readonly slabLength?: number | undefined;
 }
 
 const EXPRESSIONS = ['A*W', 'A*W*B', "A'*W", 'A*W+W*B', '2*A*W-0.3*W*B', "A*B*W+A*W'*A", "W*W'*A"] as const;
@@ -90,14 +93,14 @@ export function problemOf(number: number): Problem {
 /** SHA-256 of the result's elements, hex, with the number of blocks it was computed in. */
 export async function digestOf(
   { spec: fields, inputs }: Problem,
-  { machine, blockLimits, orders }: Circumstances,
+  { machine, blockLimits, orders, slabLength }: Circumstances,
 ): Promise<{ digest: string; blocks: number }> {
   const spec = { ...fields, blockLimits };
   const { derivation, blocksTotal, block } = planJob(spec);
   const hash = createHash('sha256');
   for (let index = 0; index < blocksTotal; index++) {
     const range = block(index);
-    const program = {
+    const program: Program = {
       outputs: blockOutputs(derivation, range),
       order: derivation.order,
       dtype: spec.dtype,
@@ -105,9 +108,10 @@ export async function digestOf(
       inputs: new Map(
         derivation.inputs.map((input: MatrixSpec & { name: string }, place) => [
           input.name,
-          { order: orders[place % orders.length]!, stacked: input.members !== undefined },
+          { order: orders[place % orders.length]!, dtype: 'float64', stacked: input.members !== undefined },
         ]),
       ),
+      slabLength,
       chunkBytes: 2 ** 22,
     };
     const { execution, result } = prepare(machine, program, inputs, { reproducible: true, seed: index + 1 });

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { JobStore } from '../../shared/io/job-store.ts';
 import { derive } from '../../shared/math/derive.ts';
@@ -11,14 +12,24 @@ import type { Task } from '../../workers/execute/task.ts';
 import type { Threads } from '../../workers/execute/threads.ts';
 import { runBlock } from '../../workers/run-block.ts';
 import { graphOf } from '../shared/math/expressions.ts';
-import { evaluate } from '../support/evaluate.ts';
+import { evaluate, tabulate } from '../support/evaluate.ts';
 import { columnsOf, diagonalCopies, integers, product, transposed } from '../support/integers.ts';
-import { createRig, putJob, type Rig, ROOMY, readResult, TENANT, upload, workOf } from './rig.ts';
+import { seededRandom } from './kernels/fixture.ts';
+import { createRig, fileOf, putJob, type Rig, ROOMY, readResult, TENANT, upload, workOf } from './rig.ts';
 
 type Job = Awaited<ReturnType<typeof putJob>>;
 
 async function runAll({ deps }: Rig, job: Job): Promise<void> {
   for (let index = 0; index < job.plan.blocksTotal; index++) await runBlock(deps, workOf(job, index));
+}
+
+async function flipBit(path: string, position: number): Promise<void> {
+  const file = await open(path, 'r+');
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, position);
+  byte[0]! ^= 1;
+  await file.write(byte, 0, 1, position);
+  await file.close();
 }
 
 const plain = (values: Iterable<number>) => Array.from(values, value => value + 0);
@@ -195,6 +206,132 @@ describe('a block', () => {
     await block!.read(bytes, 0);
     await block!.close();
     assert.equal(Buffer.from(bytes).readBigUInt64LE(), 0x7ff8000000000000n);
+  });
+});
+
+describe('a block whose operands are streamed', () => {
+  const n = 700;
+  const [a, h] = [integers(n, n, 1), integers(n, 300, 2)];
+  /** Less than H takes. */
+  const blockLimits = { ...ROOMY, workingSetBytes: 1_600_000 };
+
+  async function streamedJob(rig: Rig, fields: Record<string, unknown> = {}) {
+    const [A, H] = [await upload(rig, a), await upload(rig, h, { order: 'F' })];
+    const job = await putJob(rig, {
+      operation: 'jvp',
+      operands: { A, W: { dims: [n, 300] } },
+      direction: H,
+      fields,
+      blockLimits,
+    });
+    assert.equal(job.plan.slabLength, 256);
+    return job;
+  }
+
+  test('has the bytes of the definition, and takes no more memory than was planned', async t => {
+    const rig = await createRig(t);
+    const job = await streamedJob(rig);
+    let peak = 0;
+    for (let index = 0; index < job.plan.blocksTotal; index++) {
+      await runBlock(
+        rig.deps,
+        workOf(job, index, () => (peak = Math.max(peak, rig.usedBytes()))),
+      );
+    }
+    assert.deepEqual(plain(await readResult(rig, job)), plain(product(a, h).data));
+    assert.ok(peak > 0 && peak <= blockLimits.workingSetBytes + 64 * 1024, `${peak} bytes`);
+    assert.equal(rig.usedBytes(), 0, 'nothing of it stays');
+    const receipt = await rig.deps.jobs.readReceipt(TENANT, job.spec.id, 0);
+    assert.equal(receipt?.verification.seeds.length, 3, 'each slab was verified');
+    assert.equal(receipt?.errorBound?.absolute !== undefined, true);
+  });
+
+  test('is the same, bit by bit, as in memory where that was asked for', async t => {
+    const rig = await createRig(t);
+    const random = seededRandom(3);
+    const [A, H] = [await upload(rig, tabulate(50, n, random)), await upload(rig, tabulate(n, 300, random))];
+    const results = [];
+    for (const limits of [ROOMY, blockLimits]) {
+      const job = await putJob(rig, {
+        operation: 'jvp',
+        operands: { A, W: { dims: [n, 300] } },
+        direction: H,
+        fields: { reproducible: true },
+        blockLimits: limits,
+      });
+      await runAll(rig, job);
+      results.push({ values: await readResult(rig, job), slabLength: job.plan.slabLength });
+    }
+    assert.deepEqual(
+      results.map(({ slabLength }) => slabLength),
+      [undefined, 256],
+    );
+    assert.deepEqual(results[1]!.values, results[0]!.values);
+  });
+
+  test('is computed again, from slabs that are loaded again, where it fails the test', async t => {
+    const rig = await createRig(t);
+    const job = await streamedJob(rig);
+    await runBlock({ ...rig.deps, threads: faulty(rig, 1) }, workOf(job, 0));
+    for (let index = 1; index < job.plan.blocksTotal; index++) await runBlock(rig.deps, workOf(job, index));
+    assert.deepEqual(plain(await readResult(rig, job)), plain(product(a, h).data));
+    assert.equal(await rig.counter('frechet_verification_failures_total'), 1);
+  });
+
+  test('fails where an operand is damaged or gone, and gives its memory back', async t => {
+    for (const [code, spoil] of [
+      ['operand-corrupt', (file: string) => flipBit(file, 3_900_000)],
+      ['operand-lost', (file: string) => rm(file)],
+    ] as const) {
+      const rig = await createRig(t);
+      const job = await streamedJob(rig);
+      const { source } = job.spec.operands.A!;
+      assert.ok(source !== undefined && 'array' in source);
+      await spoil(await fileOf(rig, source.array));
+      // The damage is in a slab of the last block, of which the first were loaded already.
+      const last = workOf(job, job.plan.blocksTotal - 1);
+      await assert.rejects(runBlock(rig.deps, last), (error: { code?: string }) => error.code === code);
+      assert.equal(rig.usedBytes(), 0);
+    }
+  });
+
+  test('is cancelled between slabs, and gives its memory back', async t => {
+    const rig = await createRig(t);
+    const job = await streamedJob(rig);
+    let work: ReturnType<typeof workOf>;
+    const threads: Threads = {
+      ...rig.machine.threads,
+      run(task, tiles, control) {
+        if (task.kind === 'combine' && task.terms.length === 2) work.cancel();
+        return rig.machine.threads.run(task, tiles, control);
+      },
+    };
+    work = workOf(job, 0);
+    await assert.rejects(runBlock({ ...rig.deps, threads }, work), Cancelled);
+    assert.equal(rig.usedBytes(), 0);
+    assert.equal(await rig.deps.jobs.readReceipt(TENANT, job.spec.id, 0), undefined);
+  });
+
+  test('does not count where an operand changes in memory after it was loaded', async t => {
+    const rig = await createRig(t);
+    const job = await streamedJob(rig);
+    let isSpoilt = false;
+    const threads: Threads = {
+      ...rig.machine.threads,
+      async run(task, tiles, control) {
+        // Of the second slab, after its fingerprints were taken.
+        if (task.kind === 'combine' && task.terms[1]?.kind === 'product' && !isSpoilt) {
+          isSpoilt = true;
+          new Float64Array(rig.machine.memory.buffer)[task.terms[1].a.offset]! += 1;
+        }
+        return rig.machine.threads.run(task, tiles, control);
+      },
+    };
+    await assert.rejects(
+      runBlock({ ...rig.deps, threads }, workOf(job, 0)),
+      (error: { code?: string }) => error.code === 'unavailable',
+    );
+    assert.equal(rig.usedBytes(), 0);
   });
 });
 

@@ -8,6 +8,7 @@ import { chooseTiles } from '../plan/tiles.ts';
 import { createErrorBounds, type ErrorBound } from './error-bounds.ts';
 import { compareFingerprints } from './fingerprints.ts';
 import { createProver, type ProvableStep, type StepProof } from './prove.ts';
+import { createStreamLoads, type LoadStreamed } from './stream-loads.ts';
 import {
   type CombineTask,
   type Control,
@@ -24,6 +25,8 @@ import { tileCount } from './tile.ts';
 const WORD_BYTES = 4;
 
 export interface ExecutionReport {
+  /** Waiting for what is streamed. */
+  readonly loadSeconds: number;
   readonly computeSeconds: number;
   readonly verifySeconds: number;
   /** Largest residual relative to |A||B|1, and the largest bound it was compared with. */
@@ -43,6 +46,8 @@ export interface ExecuteOptions {
   readonly slabByteOffsets: readonly number[];
   /** What may not change while the plan runs: the slabs, with fingerprints of when they were loaded. */
   readonly guards: readonly GuardedRange[];
+  /** Fills a slab of the plan that is streamed, in the region. */
+  readonly loadStreamed: LoadStreamed;
   readonly reproducible: boolean;
   /** Rounds of Freivalds' test. */
   readonly rounds: number;
@@ -51,7 +56,7 @@ export interface ExecuteOptions {
 }
 
 export interface Execution {
-  /** @throws verification-failed; unavailable where operands changed in memory; Cancelled where cancel() was called. */
+  /** @throws verification-failed; unavailable where operands changed in memory; Cancelled where cancel() was called; what loading does. */
   run(): Promise<ExecutionReport>;
   /** Runs one more task over the block's memory, under the same cancel word. */
   runTask(task: Task, tiles: number): Promise<Findings>;
@@ -77,6 +82,7 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
   const probe = { dtype: plan.dtype, threads: threads.count, view: bind.view, runTask };
   const prove = createProver({ ...options, ...probe });
   const bounds = createErrorBounds(plan, probe);
+  const streams = createStreamLoads(plan.streamed, options.loadStreamed);
   let flopsBefore = 0n;
   let busySeconds = 0;
   let current: { flops: bigint; tiles: number; next: number } | undefined;
@@ -118,8 +124,8 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
   }
 
   /** @returns the seconds it took. @throws unavailable */
-  async function requireSameOperands(): Promise<number> {
-    const { failures, seconds } = await compareFingerprints(runTask, options.guards);
+  async function requireSame(guards: readonly GuardedRange[]): Promise<number> {
+    const { failures, seconds } = await compareFingerprints(runTask, guards);
     if (failures === 0) return seconds;
     throw new FrechetError('unavailable', 'operands have changed in the memory of this worker');
   }
@@ -127,19 +133,25 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
   async function run(): Promise<ExecutionReport> {
     try {
       const report = await runSteps();
-      return { ...report, verifySeconds: report.verifySeconds + (await requireSameOperands()) };
+      return { ...report, verifySeconds: report.verifySeconds + (await requireSame(options.guards)) };
     } catch (error) {
       // A product may be wrong because its operands are: then another attempt would fail as well.
-      if (errorCode(error) === 'verification-failed') await requireSameOperands();
+      if (errorCode(error) === 'verification-failed') await requireSame(options.guards);
       throw error;
+    } finally {
+      // Its memory is somebody else's as soon as this ends.
+      await streams.settle();
     }
   }
 
   async function runSteps(): Promise<ExecutionReport> {
     bind.constants();
     const seeds: number[] = [];
-    let [computeSeconds, verifySeconds, maxError, bound] = [0, 0, 0, 0];
-    for (const step of plan.steps) {
+    let [loadSeconds, computeSeconds, verifySeconds, maxError, bound] = [0, 0, 0, 0, 0];
+    for (const [index, step] of plan.steps.entries()) {
+      const waiting = performance.now();
+      const guards = await streams.ready(index);
+      loadSeconds += (performance.now() - waiting) / 1000;
       const before = busySeconds;
       await runStep(step);
       const computed = busySeconds;
@@ -149,14 +161,22 @@ export function createExecution(plan: Plan, options: ExecuteOptions): Execution 
       if (isProvable(step)) {
         const seed = options.drawSeed();
         seeds.push(seed);
-        proof = await prove(step, seed);
+        proof = await prove(step, seed).finally(() => requireSame(guards));
         maxError = Math.max(maxError, proof.maxError);
         bound = Math.max(bound, proof.bound);
       }
       await bounds.follow(step, proof);
       verifySeconds += busySeconds - computed;
     }
-    return { computeSeconds, verifySeconds, maxError, bound, seeds, errorBound: bounds.ofResult() };
+    return {
+      loadSeconds,
+      computeSeconds,
+      verifySeconds,
+      maxError,
+      bound,
+      seeds,
+      errorBound: bounds.ofResult(),
+    };
   }
 
   return {

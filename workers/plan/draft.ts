@@ -4,19 +4,22 @@
 import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
 import { denseView, type Order } from '../../shared/math/view.ts';
 import { DIGEST_BYTES, mapTerm, type StackView, type Term, viewsOf } from '../execute/task.ts';
+import { slabLayout } from '../load/slab-layout.ts';
 import { SLOT_ALIGNMENT } from '../memory/arena.ts';
 import { collapseMembers } from './collapse.ts';
 import { placeBuffers } from './lifetimes.ts';
-import { type InputSlab, type Placed, type Plan, REGION, type Step } from './plan.ts';
+import { type InputSlab, type Placed, type Plan, REGION, type Step, type StreamedSlab } from './plan.ts';
 
 const FLOAT64_BYTES = DTYPES.float64.bytes;
 const WORD_BYTES = 4;
+/** What is streamed is loaded into one while it is read from the other. */
+const STREAM_SLOTS = 2;
 /** The cancel word, and the next tile. */
 const CONTROL_WORDS = 2;
 
 /** A buffer of the region. */
 export interface Buffer {
-  readonly bytes: number;
+  bytes: number;
   first: number;
   last: number;
 }
@@ -39,6 +42,11 @@ export function createDrafting(dtype: Dtype, members: number) {
   const elementBytes = DTYPES[dtype].bytes;
   const buffers: Buffer[] = [];
   const constants: { readonly buffer: Buffer; readonly value: number }[] = [];
+  const streamed: (Omit<StreamedSlab, 'byteOffset'> & { readonly slot: Buffer; readonly offset: number })[] =
+    [];
+  /** Slabs of one step lie in one of them, those of the next streaming step in the other. */
+  const slots: Buffer[] = [];
+  let streamingSteps = 0;
   const steps: ((place: Place, at: At) => Step)[] = [];
 
   function buffer(bytes: number): Buffer {
@@ -77,6 +85,29 @@ export function createDrafting(dtype: Dtype, members: number) {
     matrix(rows: number, cols: number, order: Order, isStack: boolean): Draft {
       const home = buffer(rows * cols * elementBytes * (isStack ? members : 1));
       return { ...denseView(rows, cols, 0, order), memberStride: isStack ? rows * cols : 0, home };
+    },
+
+    /**
+     * Slabs that the next step reads, and nobody else: where their elements will be, before any other element of theirs.
+     *
+     * @param stored the dtype of the array each is a piece of
+     */
+    stream(
+      slabs: readonly (readonly [slab: InputSlab, stored: Dtype])[],
+    ): { home: Buffer; offset: number }[] {
+      const slot = slots[streamingSteps % STREAM_SLOTS] ?? buffer(0);
+      slots[streamingSteps % STREAM_SLOTS] = slot;
+      streamingSteps += 1;
+      let end = 0;
+      const places = slabs.map(([slab, stored]) => {
+        const offset = end;
+        const { bytes } = slabLayout(slab.elements, stored, dtype);
+        streamed.push({ slab, step: steps.length, bytes, slot, offset });
+        end += bytes;
+        return { home: slot, offset: offset / elementBytes };
+      });
+      slot.bytes = Math.max(slot.bytes, end);
+      return places;
     },
 
     constant(value: number): Draft {
@@ -122,7 +153,7 @@ export function createDrafting(dtype: Dtype, members: number) {
     finish(inputs: readonly InputSlab[], result: Buffer, chunkBytes: number): Plan {
       const digests = buffer((1 + Math.ceil(result.bytes / chunkBytes)) * DIGEST_BYTES);
       const control = buffer(CONTROL_WORDS * WORD_BYTES);
-      for (const kept of [digests, control, result]) {
+      for (const kept of [digests, control, result, ...slots]) {
         kept.first = 0;
         kept.last = Number.POSITIVE_INFINITY;
       }
@@ -137,6 +168,7 @@ export function createDrafting(dtype: Dtype, members: number) {
       return {
         dtype,
         inputs,
+        streamed: streamed.map(({ slot, offset, ...slab }) => ({ ...slab, byteOffset: at(slot) + offset })),
         constants: constants.map(({ buffer: home, value }) => ({ offset: at(home) / elementBytes, value })),
         steps: placed,
         regionBytes: totalBytes,

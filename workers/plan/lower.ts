@@ -11,10 +11,19 @@ import {
   type Region,
   topologicalOrder,
 } from '../../shared/math/graph.ts';
-import { denseView, type Order, sliceView, transposeView } from '../../shared/math/view.ts';
+import {
+  findStreaming,
+  innerLength,
+  type LeafFactor,
+  type StreamedFactors,
+  type Streaming,
+  slabRegion,
+  slabsOf,
+} from '../../shared/math/streams.ts';
+import { denseView, type Order, sliceView, transposeView, type View } from '../../shared/math/view.ts';
 import { type Buffer, createDrafting, type Draft, type Drafting, type DraftTerm } from './draft.ts';
 import type { InputSlab, Plan } from './plan.ts';
-import { type InputLayout, planSlabs, slabOf, wholeRegion } from './slabs.ts';
+import { type InputLayout, inputSlab, layoutOf, planSlabs, slabOf, wholeRegion } from './slabs.ts';
 import { analyseSums, flopsOf, isStep, type Summand, structureOf } from './sums.ts';
 
 /** What one block computes. */
@@ -26,12 +35,15 @@ export interface Program {
   /** Members [start, stop) of every stacked input; [0, 1) where there is no stack. */
   readonly members: Range;
   readonly inputs: ReadonlyMap<string, InputLayout>;
+  /** Products with a longer inner dimension read their factors in slabs of this length; undefined: everything lies in memory. */
+  readonly slabLength?: number | undefined;
   /** The result is digested in pieces of this size. */
   readonly chunkBytes: number;
 }
 
 interface Lowering {
   readonly program: Program;
+  readonly streaming: Streaming;
   readonly slabs: readonly InputSlab[];
   readonly drafting: Drafting;
   readonly sums: ReturnType<typeof analyseSums>;
@@ -44,7 +56,8 @@ interface Lowering {
 /** The plan of a program. Pure; the same program always has the same plan. */
 export function lowerProgram(program: Program): Plan {
   const { outputs, dtype } = program;
-  const slabs = planSlabs(outputs, program.inputs, program.members);
+  const streaming = findStreaming(outputs, program.slabLength);
+  const slabs = planSlabs(outputs, streaming, program.inputs, program.members);
   const members = program.members[1] - program.members[0];
   const drafting = createDrafting(dtype, members);
   const elements = outputs.reduce((sum, { shape }) => sum + shape.rows * shape.cols, 0);
@@ -52,9 +65,10 @@ export function lowerProgram(program: Program): Plan {
   const stacked = findStacked(program);
   const lowering = {
     program,
+    streaming,
     slabs,
     drafting,
-    sums: analyseSums(outputs),
+    sums: analyseSums(outputs, streaming),
     stacked,
     located: new Map(),
     result,
@@ -110,15 +124,16 @@ function viewOf(lowering: Lowering, node: Node): Draft {
 function inputView({ slabs }: Lowering, input: InputNode, { rows, cols }: Region): Draft {
   const home = slabOf(slabs, input, { rows, cols });
   const slab = slabs[home]!;
-  const [height, width] = [slab.rows[1] - slab.rows[0], slab.cols[1] - slab.cols[0]];
-  const { rowStride, colStride, memberStride } = slab;
-  const whole = { rows: height, cols: width, offset: 0, rowStride, colStride };
   const [top, left] = [slab.rows[0], slab.cols[0]];
   return {
-    ...sliceView(whole, rows[0] - top, rows[1] - top, cols[0] - left, cols[1] - left),
-    memberStride,
+    ...sliceView(viewOfSlab(slab), rows[0] - top, rows[1] - top, cols[0] - left, cols[1] - left),
+    memberStride: slab.memberStride,
     home,
   };
+}
+
+function viewOfSlab({ rows, cols, rowStride, colStride }: InputSlab): View {
+  return { rows: rows[1] - rows[0], cols: cols[1] - cols[0], offset: 0, rowStride, colStride };
 }
 
 function slice(lowering: Lowering, node: NodeOf<'slice'>): Draft {
@@ -144,19 +159,120 @@ function copyOf(x: Draft): DraftTerm {
 }
 
 function combine(lowering: Lowering, node: Node): Draft {
-  const summands = lowering.sums.summandsOf(node);
+  const { drafting, program, sums } = lowering;
+  const summands = sums.summandsOf(node);
   const isColumnMajor = summands.some(({ node: part, opened }) => opened && structureOf(part) !== undefined);
-  const index = lowering.program.outputs.indexOf(node);
-  const target =
-    index >= 0 ? outputView(lowering, index) : newMatrix(lowering, node, isColumnMajor ? 'F' : 'C');
-  const flops = summands.reduce((sum, { node: part, opened }) => sum + (opened ? flopsOf(part) : 0n), 0n);
+  const order = isColumnMajor ? 'F' : 'C';
+  const index = program.outputs.indexOf(node);
+  const target = index >= 0 ? outputView(lowering, index) : newMatrix(lowering, node, order);
   const additions = BigInt(summands.length - 1) * BigInt(target.rows) * BigInt(target.cols);
-  lowering.drafting.combine(
-    target,
-    summands.map(summand => termOf(lowering, summand)),
-    flops + additions,
-  );
+  const steps = stepsOf(summands.flatMap(summand => partsOf(lowering, summand)));
+  // Partial sums lie in two places in turn, since no step may read what it writes; the last is the sum.
+  const other = steps.length > 1 ? newMatrix(lowering, node, order) : target;
+  const placeAfter = (step: number) => ((steps.length - 1 - step) % 2 === 0 ? target : other);
+  for (const [step, parts] of steps.entries()) {
+    const before = step === 0 ? [] : [copyOf(placeAfter(step - 1))];
+    const terms = parts.map(({ slabs, term }) => term(slabs.length === 0 ? [] : drafting.stream(slabs)));
+    const flops = parts.reduce((sum, part) => sum + part.flops, step === 0 ? additions : 0n);
+    drafting.combine(placeAfter(step), [...before, ...terms], flops);
+  }
   return target;
+}
+
+/** Where slabs will lie when a step reads them. */
+type Places = ReturnType<Drafting['stream']>;
+
+/** What a sum is computed of: a summand, or a slab's part of one. */
+interface Part {
+  readonly isProduct: boolean;
+  /** What is loaded for it, and the dtype in which that is stored. */
+  readonly slabs: readonly (readonly [slab: InputSlab, stored: Dtype])[];
+  /** Of one member. */
+  readonly flops: bigint;
+  term(places: Places): DraftTerm;
+}
+
+/**
+ * The steps of a sum: one, but no more than one part of each streams. What is no product is added first anyway
+ * (execute/combine.ts), and products keep their order, so that an element is the same sum however many steps there are.
+ */
+function stepsOf(parts: readonly Part[]): Part[][] {
+  const isStreaming = ({ slabs }: Part) => slabs.length > 0;
+  const steps = [parts.filter(({ isProduct }) => !isProduct)];
+  for (const part of parts.filter(({ isProduct }) => isProduct)) {
+    const last = steps.at(-1)!; // there is one from the start
+    if (isStreaming(part) && last.some(isStreaming)) steps.push([part]);
+    else last.push(part);
+  }
+  return steps;
+}
+
+function partsOf(lowering: Lowering, summand: Summand): Part[] {
+  const { node, opened } = summand;
+  const isProduct = opened && node.primitive === 'matmul';
+  const factors = lowering.streaming.products.get(node);
+  if (isProduct && factors !== undefined) return streamedParts(lowering, node, summand.coefficient, factors);
+  const flops = opened ? flopsOf(node) : 0n;
+  return [{ isProduct, slabs: [], flops, term: () => termOf(lowering, summand) }];
+}
+
+function streamedParts(
+  lowering: Lowering,
+  product: NodeOf<'matmul'>,
+  coefficient: number,
+  { left, right }: StreamedFactors,
+): Part[] {
+  const { program, streaming } = lowering;
+  const length = innerLength(product);
+  const alpha = roundTo(program.dtype, coefficient);
+  const flopsUntil = (stop: number) => (flopsOf(product) * BigInt(stop)) / BigInt(length);
+  return [...slabsOf(length, streaming.slabLength)].map((range): Part => {
+    const [a, b] = [
+      streamedFactor(program, left, 'left', range),
+      streamedFactor(program, right, 'right', range),
+    ];
+    return {
+      isProduct: true,
+      slabs: [a, b].filter(factor => factor !== undefined).map(({ slab, stored }) => [slab, stored]),
+      flops: flopsUntil(range[1]) - flopsUntil(range[0]),
+      term(places) {
+        const [first, second] = product.inputs;
+        const rest = [...places];
+        return {
+          kind: 'product',
+          alpha,
+          a: a?.view(rest.shift()!) ?? columnsOf(viewOf(lowering, first), range),
+          b: b?.view(rest.shift()!) ?? rowsOf(viewOf(lowering, second), range),
+        };
+      },
+    };
+  });
+}
+
+/** A slab of a factor that lies in an input; undefined for any other. */
+function streamedFactor(
+  { inputs, members }: Program,
+  factor: LeafFactor | undefined,
+  side: 'left' | 'right',
+  range: Range,
+) {
+  if (factor === undefined) return undefined;
+  const layout = layoutOf(inputs, factor.input);
+  const slab = inputSlab(factor.input, slabRegion(factor, side, range), layout, members);
+  const view = (place: Places[number]): Draft => {
+    const whole = viewOfSlab(slab);
+    const { memberStride } = slab;
+    return { ...(factor.isTransposed ? transposeView(whole) : whole), memberStride, ...place };
+  };
+  return { slab, stored: layout.dtype, view };
+}
+
+function columnsOf(draft: Draft, [start, stop]: Range): Draft {
+  return { ...draft, ...sliceView(draft, 0, draft.rows, start, stop) };
+}
+
+function rowsOf(draft: Draft, [start, stop]: Range): Draft {
+  return { ...draft, ...sliceView(draft, start, stop, 0, draft.cols) };
 }
 
 function termOf(lowering: Lowering, { node, coefficient, opened }: Summand): DraftTerm {

@@ -59,9 +59,22 @@ export interface InputSlab {
   readonly elements: number;
 }
 
+/** A piece of an input that one step reads, loaded into the region while the step before is computed. */
+export interface StreamedSlab {
+  readonly slab: InputSlab;
+  /** Index of the step. */
+  readonly step: number;
+  /** Byte offset in the region, and how many bytes are its own there (workers/load/slab-layout.ts). */
+  readonly byteOffset: number;
+  readonly bytes: number;
+}
+
 export interface Plan {
   readonly dtype: Dtype;
+  /** What is in memory from the first step to the last. */
   readonly inputs: readonly InputSlab[];
+  /** In the order of their steps. */
+  readonly streamed: readonly StreamedSlab[];
   /** Numbers written into the region before the first step; offsets in elements. */
   readonly constants: readonly { readonly offset: number; readonly value: number }[];
   readonly steps: readonly Step[];

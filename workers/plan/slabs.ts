@@ -3,6 +3,7 @@
 // of A and columns of A stay two slabs, or a block of A + A' would read all of A.
 
 import { assert } from '../../shared/assert.ts';
+import type { Dtype } from '../../shared/math/dtype.ts';
 import {
   type InputNode,
   type Node,
@@ -10,27 +11,36 @@ import {
   type Region,
   topologicalOrder,
 } from '../../shared/math/graph.ts';
+import { residentInputs, type Streaming } from '../../shared/math/streams.ts';
 import type { Order } from '../../shared/math/view.ts';
 import type { InputSlab } from './plan.ts';
 
 /** Where an input's bytes come from, as far as a plan must know. */
 export interface InputLayout {
   readonly order: Order;
+  /** The dtype of its elements there. */
+  readonly dtype: Dtype;
   /** True where the array is a stack, of which the block reads its members. */
   readonly stacked: boolean;
 }
 
-/** The slabs of all inputs under `roots`, those of one input side by side, inputs in order of first use. */
+/** The slabs of all inputs under `roots` that are not streamed, those of one input side by side, inputs in order of first use. */
 export function planSlabs(
   roots: readonly Node[],
+  streaming: Streaming,
   layouts: ReadonlyMap<string, InputLayout>,
   members: Range,
 ): InputSlab[] {
-  return [...inputRegions(roots)].flatMap(([input, regions]) => {
-    const layout = layouts.get(input.params.name);
-    assert(layout !== undefined, `the layout of input ${input.params.name} is known`);
-    return regions.reduce(join, []).map(box => slab(input, box, layout, members));
+  return [...inputRegions(roots, streaming)].flatMap(([input, regions]) => {
+    const layout = layoutOf(layouts, input);
+    return regions.reduce(join, []).map(box => inputSlab(input, box, layout, members));
   });
+}
+
+export function layoutOf(layouts: ReadonlyMap<string, InputLayout>, { params }: InputNode): InputLayout {
+  const layout = layouts.get(params.name);
+  assert(layout !== undefined, `the layout of input ${params.name} is known`);
+  return layout;
 }
 
 /** Index of the slab that holds a region of an input. */
@@ -46,12 +56,13 @@ export function wholeRegion({ shape }: Node): Region {
 }
 
 /** A slice reads its own region; any other user reads the whole. */
-function inputRegions(roots: readonly Node[]): Map<InputNode, Region[]> {
+function inputRegions(roots: readonly Node[], streaming: Streaming): Map<InputNode, Region[]> {
   const regions = new Map<InputNode, Region[]>();
-  const order = topologicalOrder(roots);
+  const resident = (node: Node) => residentInputs(node, streaming);
+  const order = topologicalOrder(roots, resident);
   for (const node of order) if (node.primitive === 'input') regions.set(node, []);
   for (const node of order) {
-    for (const input of node.inputs) {
+    for (const input of resident(node)) {
       if (input.primitive !== 'input') continue;
       regions.get(input)!.push(node.primitive === 'slice' ? node.params : wholeRegion(input));
     }
@@ -91,7 +102,13 @@ function area({ rows, cols }: Region): number {
   return (rows[1] - rows[0]) * (cols[1] - cols[0]);
 }
 
-function slab({ params }: InputNode, { rows, cols }: Region, layout: InputLayout, members: Range): InputSlab {
+/** A box of an input as it lies in memory: in the order of its file, so that nothing is transposed. */
+export function inputSlab(
+  { params }: InputNode,
+  { rows, cols }: Region,
+  layout: InputLayout,
+  members: Range,
+): InputSlab {
   const height = rows[1] - rows[0];
   const width = cols[1] - cols[0];
   const count = layout.stacked ? members[1] - members[0] : 1;

@@ -3,6 +3,7 @@
 
 import { type Node, topologicalOrder } from '../../shared/math/graph.ts';
 import { PRIMITIVES } from '../../shared/math/primitives/index.ts';
+import { residentInputs, type Streaming } from '../../shared/math/streams.ts';
 
 /** One summand: coefficient times the node's value; `opened` where the step computes it, else it is read. */
 export interface Summand {
@@ -18,7 +19,7 @@ export interface Sums {
   readonly demanded: readonly Node[];
 }
 
-export function analyseSums(outputs: readonly Node[]): Sums {
+export function analyseSums(outputs: readonly Node[], streaming: Streaming): Sums {
   const order = topologicalOrder(outputs);
   const uses = countUses(order, outputs);
 
@@ -42,7 +43,9 @@ export function analyseSums(outputs: readonly Node[]): Sums {
   const demanded = new Set(outputs);
   for (const node of order.toReversed()) {
     if (!demanded.has(node)) continue;
-    const read = isStep(node) ? summandsOf(node).flatMap(operandsOf) : node.inputs;
+    const read = isStep(node)
+      ? summandsOf(node).flatMap(summand => operandsOf(summand, streaming))
+      : node.inputs;
     // A slice of an input is a view of its own slab; the rest of the input is not read.
     const isLoaded = node.primitive === 'slice' && node.inputs[0].primitive === 'input';
     for (const operand of isLoaded ? [] : read) demanded.add(operand);
@@ -78,12 +81,12 @@ export function isStep(node: Node): boolean {
   return node.primitive === 'add' || node.primitive === 'scale' || node.primitive === 'matmul';
 }
 
-function operandsOf({ node, opened }: Summand): readonly Node[] {
+function operandsOf({ node, opened }: Summand, streaming: Streaming): readonly Node[] {
   if (!opened) return [node];
   const structure = structureOf(node);
   // The zeros of an identity are written, never read.
   return structure === undefined
-    ? node.inputs
+    ? residentInputs(node, streaming)
     : structure.inputs.filter(factor => factor.primitive !== 'identity');
 }
 

@@ -227,9 +227,39 @@ describe('limits of a job', () => {
   test('a block that no worker could hold is refused by its working set', () => {
     const context = refusal({
       operation: 'value',
-      operands: { A: array([2, 2 ** 27]), W: array([2 ** 27, 1]) },
+      // A row of the result alone is a gibibyte, and a slab of W 256 of them.
+      operands: { A: array([2, 300]), W: array([300, 2 ** 27]) },
     });
     assert.equal((context as { limit: number }).limit, ROOMY.workingSetBytes);
+  });
+
+  test('operands that leave no room for sensible blocks are streamed', () => {
+    const n = 16_384;
+    const limits = { ...ROOMY, workingSetBytes: 192 * 2 ** 20 };
+    const operands = { A: array([n, n]), W: shapeOnly(n, 1024) };
+    const wanted: Wanted = { operation: 'jvp', operands, direction: array([n, 1024]), blockLimits: limits };
+    const { cut: streamed } = cut(wanted);
+    assert.equal(streamed.slabLength, 2048);
+    assert.ok(streamed.blocksTotal < 20, 'with H in memory they would be 35');
+    assert.ok(streamed.peakBytes <= limits.workingSetBytes / 2, 'one is loaded while another computes');
+    assert.equal(streamed.flops, cut({ ...wanted, blockLimits: ROOMY }).cut.flops);
+    assert.equal(cut({ ...wanted, blockLimits: ROOMY }).cut.slabLength, undefined);
+  });
+
+  test('an inner dimension of any length is streamed, in slabs as long as there is room for', () => {
+    const k = 2 ** 30;
+    const { cut: dot } = cut({ operation: 'value', operands: { A: array([1, k]), W: array([k, 1]) } });
+    assert.equal(dot.blocksTotal, 1);
+    assert.ok(dot.slabLength! * 2 * 2 * 8 > ROOMY.workingSetBytes / 4);
+    assert.equal(dot.slabLength! % 256, 0);
+  });
+
+  test('where memory is not what bounds the blocks, nothing is streamed', () => {
+    const n = 20_000;
+    const operands = { A: array([n, 100]), W: array([100, n]) };
+    const { cut: wide } = cut({ operation: 'value', operands });
+    assert.ok(wide.blocksTotal > 10);
+    assert.equal(wide.slabLength, undefined);
   });
 
   test('operands of a wider dtype than the computation count with their own width', () => {

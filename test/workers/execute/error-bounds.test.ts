@@ -83,7 +83,10 @@ for (const dtype of ['float64', 'float32'] as const) {
         dtype,
         members: [0, members],
         inputs: new Map(
-          Object.keys(inputs).map(name => [name, { order: 'C', stacked: stacked.includes(name) }]),
+          Object.keys(inputs).map(name => [
+            name,
+            { order: 'C', dtype: 'float64', stacked: stacked.includes(name) },
+          ]),
         ),
         chunkBytes: 4096,
       };
@@ -164,7 +167,7 @@ test('nothing finite is said of results that are not finite', async t => {
     order: 'C',
     dtype: 'float64',
     members: [0, 1],
-    inputs: new Map(['A', 'B'].map(name => [name, { order: 'C', stacked: false }])),
+    inputs: new Map(['A', 'B'].map(name => [name, { order: 'C', dtype: 'float64', stacked: false }])),
     chunkBytes: 4096,
   };
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY, 1e200]) {

@@ -24,7 +24,7 @@ function program(outputs: readonly Node[], dtype: Dtype = 'float64', members = 1
     inputs: new Map(
       inputsOf(outputs).map(({ params }) => [
         params.name,
-        { order: 'C', stacked: params.role === 'direction' },
+        { order: 'C', dtype: 'float64', stacked: params.role === 'direction' },
       ]),
     ),
     chunkBytes: 4096,

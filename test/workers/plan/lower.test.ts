@@ -35,6 +35,8 @@ interface Case {
   readonly members: number | undefined;
   readonly block: readonly [number, number];
   readonly orders: readonly Order[];
+  /** Undefined: everything lies in memory. */
+  readonly slabLength: number | undefined;
   readonly seed: number;
 }
 
@@ -46,6 +48,7 @@ const cases: fc.Arbitrary<Case> = fc.record({
   members: fc.constantFrom(undefined, 1, 2, 5),
   block: fc.tuple(fc.nat(1000), fc.nat(1000)),
   orders: fc.array(fc.constantFrom<Order>('C', 'F'), { minLength: 4, maxLength: 4 }),
+  slabLength: fc.constantFrom(undefined, 1, 2, 3),
   seed: fc.nat(1000),
 });
 
@@ -55,7 +58,7 @@ function rangeWithin(total: number, [a, b]: readonly [number, number]): Range {
   return [Math.min(x, y), Math.max(x, y)];
 }
 
-function programOf({ text, operation, dtype, members, block, orders }: Case) {
+function programOf({ text, operation, dtype, members, block, orders, slabLength }: Case) {
   const f = graphOf(text);
   const stack = operation === 'jvp' || operation === 'vjp' ? members : undefined;
   const root = derive(f, operation, 'W', stack ?? 1);
@@ -73,9 +76,14 @@ function programOf({ text, operation, dtype, members, block, orders }: Case) {
     inputs: new Map(
       inputsOf([root]).map(({ params }, index) => [
         params.name,
-        { order: orders[index % orders.length]!, stacked: stack !== undefined && params.role !== 'operand' },
+        {
+          order: orders[index % orders.length]!,
+          dtype: 'float64',
+          stacked: stack !== undefined && params.role !== 'operand',
+        },
       ]),
     ),
+    slabLength,
     chunkBytes: CHUNK_BYTES,
   };
   return { root, rowRange, colRange, memberRange, program, count: stack ?? 1 };
@@ -168,7 +176,9 @@ describe('lowering', () => {
     order: 'C',
     dtype: 'float64',
     members: [0, 1],
-    inputs: new Map(inputsOf(outputs).map(({ params }) => [params.name, { order: 'C', stacked: false }])),
+    inputs: new Map(
+      inputsOf(outputs).map(({ params }) => [params.name, { order: 'C', dtype: 'float64', stacked: false }]),
+    ),
     chunkBytes: CHUNK_BYTES,
     ...more,
   });
@@ -183,7 +193,7 @@ describe('lowering', () => {
     assert.ok(step?.kind === 'combine');
     assert.deepEqual(
       step.terms.map(term => term.kind),
-      ['product', 'matrix'],
+      ['matrix', 'product'],
     );
     assert.equal(step.c.offset * 8, plan.result.byteOffset);
     assert.equal(plan.flops, BigInt(2 * 4 * 6 * 5 + 4 * 5));
@@ -210,8 +220,8 @@ describe('lowering', () => {
     const a = input('A', 7, 5);
     const h = build.input('H', 'direction', shape(5, 1));
     const inputs: Program['inputs'] = new Map([
-      ['A', { order: 'C', stacked: false }],
-      ['H', { order: 'C', stacked: true }],
+      ['A', { order: 'C', dtype: 'float64', stacked: false }],
+      ['H', { order: 'C', dtype: 'float64', stacked: true }],
     ]);
     const plan = lowerProgram(program([build.matmul(a, h)], { members: [10, 110], inputs }));
     const [step] = plan.steps;
@@ -230,6 +240,48 @@ describe('lowering', () => {
       [
         { rows: [10, 20], cols: [0, 100], elements: 1000 },
         { rows: [0, 100], cols: [10, 20], elements: 1000 },
+      ],
+    );
+  });
+
+  test('what is streamed is a step for each slab, from two slots in turn, onto two places in turn', () => {
+    const [a, b, c] = [input('A', 4, 10), input('B', 5, 10), input('C', 4, 5)];
+    const sum = build.add(build.matmul(a, build.transpose(b)), c);
+    const plan = lowerProgram(program([sum], { slabLength: 3 }));
+    assert.deepEqual(
+      plan.inputs.map(({ name }) => name),
+      ['C'],
+    );
+    assert.deepEqual(
+      plan.streamed.map(({ step, slab }) => [step, slab.name, slab.cols]),
+      [0, 1, 2, 3].flatMap(step =>
+        ['A', 'B'].map(name => [step, name, [3 * step, Math.min(10, 3 * step + 3)]]),
+      ),
+    );
+    const [first, second, third, last] = plan.steps.map((_, step) =>
+      plan.streamed.filter(slab => slab.step === step).map(({ byteOffset }) => byteOffset),
+    );
+    assert.deepEqual([third![0], last![0]], [first![0], second![0]]);
+    assert.notEqual(first![0], second![0]);
+    const targets = plan.steps.map(({ c: { offset } }) => offset * 8);
+    assert.equal(targets[3], plan.result.byteOffset);
+    assert.deepEqual([targets[1], targets[2]], [targets[3], targets[0]]);
+    assert.notEqual(targets[0], targets[1]);
+    assert.equal(plan.flops, BigInt(2 * 4 * 10 * 5 + 4 * 5), 'no more than in memory');
+  });
+
+  test('a factor that must be computed is in memory while the other is streamed', () => {
+    const [a, b] = [input('A', 6, 6), input('B', 6, 6)];
+    const plan = lowerProgram(program([build.matmul(build.add(a, b), a)], { slabLength: 4 }));
+    assert.deepEqual(
+      plan.inputs.map(({ name }) => name),
+      ['A', 'B'],
+    );
+    assert.deepEqual(
+      plan.streamed.map(({ step, slab }) => [step, slab.name, slab.rows]),
+      [
+        [1, 'A', [0, 4]],
+        [2, 'A', [4, 6]],
       ],
     );
   });

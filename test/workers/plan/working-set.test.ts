@@ -4,9 +4,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { errorCode } from '../../../shared/errors.ts';
 import { blockOutputs } from '../../../shared/job/derivation.ts';
-import { planJob } from '../../../shared/job/job-plan.ts';
+import { type JobPlan, planJob } from '../../../shared/job/job-plan.ts';
 import type { ResolvedValue } from '../../../shared/job/resolve.ts';
+import type { JobSpec } from '../../../shared/job/spec.ts';
 import { DTYPES, type Dtype } from '../../../shared/math/dtype.ts';
 import { parseExpression } from '../../../shared/math/parse.ts';
 import { slotBytes } from '../../../workers/memory/arena.ts';
@@ -56,6 +58,15 @@ const wanted = fc
     };
   });
 
+function plannedOrRefused(spec: JobSpec): JobPlan | undefined {
+  try {
+    return planJob(spec);
+  } catch (error) {
+    if (errorCode(error) === 'job-too-large') return undefined;
+    throw error;
+  }
+}
+
 function resultShape(expression: string, n: number, p: number): [number, number] {
   const operands = { W: array([n, p]), ...(expression.includes('A') && { A: array([n, n]) }) };
   const plan = planJob(
@@ -69,37 +80,71 @@ function resultShape(expression: string, n: number, p: number): [number, number]
   return [...plan.shapes.F!] as [number, number];
 }
 
+/** Plans the first, middle and last block of a job. */
+function assertHeld(spec: JobSpec, job: JobPlan, stored: Dtype): void {
+  const { derivation, slabLength } = job;
+  for (const index of new Set([0, Math.floor(job.blocksTotal / 2), job.blocksTotal - 1])) {
+    const range = job.block(index);
+    const plan = lowerProgram({
+      outputs: blockOutputs(derivation, range),
+      order: derivation.order,
+      dtype: spec.dtype,
+      members: range.members ?? [0, derivation.members ?? 1],
+      inputs: new Map(
+        derivation.inputs.map(input => {
+          const stacked = derivation.members !== undefined && input.members !== undefined;
+          return [input.name, { order: 'C', dtype: stored, stacked }];
+        }),
+      ),
+      slabLength,
+      chunkBytes: 2 ** 22,
+    });
+    const width = Math.max(DTYPES[spec.dtype].bytes, DTYPES[stored].bytes);
+    const slabs = plan.inputs.reduce((sum, { elements }) => sum + slotBytes(elements * width), 0);
+    const needed = slotBytes(plan.regionBytes) + slabs;
+    assert.ok(needed <= job.peakBytes + SMALL_BYTES, `${needed} of ${job.peakBytes} bytes`);
+  }
+}
+
 describe('the working set that admission counts', () => {
   test('holds the region and all slabs of every block', () => {
     fc.assert(
-      fc.property(wanted, one => {
-        const { stored, ...request } = one;
+      fc.property(wanted, ({ stored, ...request }) => {
         const spec = specOf(request);
-        const job = planJob(spec);
-        const { derivation } = job;
-        for (const index of new Set([0, Math.floor(job.blocksTotal / 2), job.blocksTotal - 1])) {
-          const range = job.block(index);
-          const plan = lowerProgram({
-            outputs: blockOutputs(derivation, range),
-            order: derivation.order,
-            dtype: spec.dtype,
-            members: range.members ?? [0, derivation.members ?? 1],
-            inputs: new Map(
-              derivation.inputs.map(input => [
-                input.name,
-                { order: 'C', stacked: derivation.members !== undefined && input.members !== undefined },
-              ]),
-            ),
-            chunkBytes: 2 ** 22,
-          });
-          const width = Math.max(DTYPES[spec.dtype].bytes, DTYPES[stored].bytes);
-          const slabs = plan.inputs.reduce((sum, { elements }) => sum + slotBytes(elements * width), 0);
-          const needed = slotBytes(plan.regionBytes) + slabs;
-          assert.ok(needed <= job.peakBytes + SMALL_BYTES, `${needed} of ${job.peakBytes} bytes`);
-        }
+        assertHeld(spec, planJob(spec), stored);
       }),
       { numRuns: 400 },
     );
+  });
+
+  test('holds what is streamed, which is more than a worker has memory for', () => {
+    let streamed = 0;
+    fc.assert(
+      fc.property(
+        wanted,
+        fc.integer({ min: 300, max: 1500 }),
+        fc.constantFrom(1, 2, 5, 20, 100),
+        ({ stored, blockLimits: _, operands: given, ...request }, n, share) => {
+          const operands = Object.fromEntries(Object.keys(given!).map(name => [name, array([n, n], stored)]));
+          const direction = request.direction && { direction: array([n, n], stored) };
+          const cotangent = request.cotangent && { cotangent: array([n, n], stored) };
+          const wholeBytes = 3 * n * n * 8;
+          const blockLimits = {
+            bytes: 2 ** 20,
+            flops: '1000000000',
+            workingSetBytes: Math.ceil(wholeBytes / share),
+          };
+          const spec = specOf({ ...request, operands, ...direction, ...cotangent, blockLimits });
+          const job = plannedOrRefused(spec);
+          fc.pre(job !== undefined);
+          assert.ok(job.peakBytes <= blockLimits.workingSetBytes);
+          assertHeld(spec, job, stored);
+          if (job.slabLength !== undefined) streamed += 1;
+        },
+      ),
+      { numRuns: 200 },
+    );
+    assert.ok(streamed > 20, `${streamed} jobs were streamed`);
   });
 
   test('holds for a shape-only variable, too', () => {

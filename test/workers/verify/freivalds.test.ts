@@ -42,7 +42,7 @@ function programOf(root: Node, dtype: Dtype, members = 1): Program {
     inputs: new Map(
       inputsOf([root]).map(({ params }) => [
         params.name,
-        { order: 'C', stacked: params.role === 'direction' },
+        { order: 'C', dtype: 'float64', stacked: params.role === 'direction' },
       ]),
     ),
     chunkBytes: 4096,
