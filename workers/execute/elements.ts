@@ -16,9 +16,14 @@ export function addScaled(
     addScaled(data, transposeView(c), transposeView(x), coefficient, accumulate);
     return;
   }
+  const isCopy = coefficient === 1 && !accumulate && c.colStride === 1 && x.colStride === 1;
   for (let i = 0; i < c.rows; i++) {
     let to = c.offset + i * c.rowStride;
     let from = x.offset + i * x.rowStride;
+    if (isCopy) {
+      data.copyWithin(to, from, from + c.cols);
+      continue;
+    }
     for (let j = 0; j < c.cols; j++) {
       data[to] = accumulate ? data[to]! + coefficient * data[from]! : coefficient * data[from]!;
       to += c.colStride;

@@ -90,7 +90,8 @@ export function createErrorBounds(plan: Plan, { dtype, threads, view, runTask }:
     const ofX = errorForEach(x, members);
     const ofFactor = scalar === null ? 0 : errorOf(scalar, members);
     if (ofX === 0 && ofFactor === 0 && rounding === 0) return 0;
-    const size = (await measure(x, members)).size;
+    const isCopied = ofFactor === 0 && rounding === 0;
+    const size = isCopied ? 0 : (await measure(x, members)).size;
     const factor = scalar === null ? 1 : (await measure(scalar, members)).largestRow;
     return Math.abs(coefficient) * (factor * ofX + ofFactor * (size + ofX) + rounding * factor * size);
   }

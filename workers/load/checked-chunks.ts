@@ -3,18 +3,21 @@
 
 import type { OpenArray } from '../../shared/io/array-store.ts';
 import { RESULT_CHUNK_BYTES } from '../../shared/job/limits.ts';
+import { eachInFlight } from './in-flight.ts';
 
 /** Arrays remembered; the largest has 16,384 chunks. */
 const ARRAYS_MAX = 256;
+/** Chunks that are read and hashed at a time for one slab: each in memory of its own beside the arena. */
+const CHUNKS_IN_FLIGHT = 3;
 
 export type CheckedChunks = ReturnType<typeof createCheckedChunks>;
 
 export function createCheckedChunks() {
-  /** Insertion order is recency. */
-  const arrays = new Map<string, Set<number>>();
+  /** By array, what became of each chunk. Insertion order is recency. */
+  const arrays = new Map<string, Map<number, Promise<void>>>();
 
-  function remembered(key: string): Set<number> {
-    const chunks = arrays.get(key) ?? new Set();
+  function remembered(key: string): Map<number, Promise<void>> {
+    const chunks = arrays.get(key) ?? new Map<number, Promise<void>>();
     arrays.delete(key);
     arrays.set(key, chunks);
     if (arrays.size > ARRAYS_MAX) arrays.delete(arrays.keys().next().value!); // not empty
@@ -28,16 +31,24 @@ export function createCheckedChunks() {
      */
     async check(key: string, array: OpenArray, ranges: Iterable<readonly [start: number, stop: number]>) {
       const intact = remembered(key);
-      for (const [start, stop] of ranges) {
-        const last = Math.floor((stop - 1) / RESULT_CHUNK_BYTES);
-        for (let chunk = Math.floor(start / RESULT_CHUNK_BYTES); chunk <= last; chunk++) {
-          if (intact.has(chunk)) continue;
-          await readChunk(array, chunk);
-          intact.add(chunk);
-        }
-      }
+      await eachInFlight(chunksUnder(ranges), CHUNKS_IN_FLIGHT, chunk => {
+        const known = intact.get(chunk) ?? readChunk(array, chunk);
+        intact.set(chunk, known);
+        // What failed is read again by whoever asks next.
+        known.catch(() => intact.delete(chunk));
+        return known;
+      });
     },
   };
+}
+
+/** Each chunk once, if ranges ascend. */
+function* chunksUnder(ranges: Iterable<readonly [start: number, stop: number]>): Generator<number> {
+  let next = 0;
+  for (const [start, stop] of ranges) {
+    const last = Math.floor((stop - 1) / RESULT_CHUNK_BYTES);
+    for (next = Math.max(next, Math.floor(start / RESULT_CHUNK_BYTES)); next <= last; next++) yield next;
+  }
 }
 
 async function readChunk(array: OpenArray, chunk: number): Promise<void> {

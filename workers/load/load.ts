@@ -7,15 +7,17 @@ import type { DerivationInput } from '../../shared/job/derivation.ts';
 import { RESULT_CHUNK_BYTES } from '../../shared/job/limits.ts';
 import type { ValueSource } from '../../shared/job/spec.ts';
 import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
-import { digestData, digestSpaceBytes } from '../execute/digests.ts';
-import { fingerprintSpaceBytes, takeFingerprints } from '../execute/fingerprints.ts';
+import { digestData } from '../execute/digests.ts';
+import { takeFingerprints } from '../execute/fingerprints.ts';
 import type { Findings, GuardedRange, Task } from '../execute/task.ts';
 import type { Threads } from '../execute/threads.ts';
 import type { Slot } from '../memory/arena.ts';
 import type { SlabRequest } from '../memory/array-cache.ts';
 import type { InputSlab } from '../plan/plan.ts';
 import type { CheckedChunks } from './checked-chunks.ts';
+import { eachInFlight } from './in-flight.ts';
 import { type Piece, piecesOf } from './pieces.ts';
+import { type SlabLayout, slabLayout } from './slab-layout.ts';
 
 export interface LoadDeps {
   readonly arrays: ArrayStore;
@@ -23,10 +25,6 @@ export interface LoadDeps {
   readonly threads: Threads;
   readonly checkedChunks: CheckedChunks;
 }
-
-/** Control words and alignment behind a slab's data. */
-const SLAB_CONTROL_BYTES = 64;
-const ALIGNMENT = 64;
 
 export interface LoadableSlab extends SlabRequest {
   /** What must not change in the slab once it is loaded. */
@@ -42,25 +40,22 @@ export function slabRequest(
   dtype: Dtype,
 ): LoadableSlab {
   const { source } = input;
-  const widest = Math.max(DTYPES[dtype].bytes, DTYPES[source?.dtype ?? dtype].bytes);
-  const dataBytes = Math.ceil((slab.elements * widest) / ALIGNMENT) * ALIGNMENT;
-  const digestBytes = digestSpaceBytes(slab.elements * widest);
-  const bytes = dataBytes + digestBytes + fingerprintSpaceBytes(dataBytes) + SLAB_CONTROL_BYTES;
+  const layout = slabLayout(slab.elements, source?.dtype ?? dtype, dtype);
   const guard = ({ byteOffset }: Slot) => ({
     byteOffset,
-    byteLength: dataBytes,
-    prints: byteOffset + dataBytes + digestBytes,
+    byteLength: layout.dataBytes,
+    prints: byteOffset + layout.prints,
   });
   const load = async (slot: Slot) => {
-    const run = taskRunner(deps, slot);
+    const run = taskRunner(deps, slot, layout);
     const takePrints = () => takeFingerprints(run, guard(slot));
     if (source === undefined) {
       await fillRandom(run, job.seed, slab, slot, dtype);
       return takePrints();
     }
-    const target = sourceBytes(deps, slab, source, slot, widest);
+    const target = sourceBytes(deps, slab, source, slot, layout);
     if ('array' in source) {
-      const place = { target, digestsAt: slot.byteOffset + dataBytes };
+      const place = { target, digestsAt: slot.byteOffset + layout.digests };
       await readArray(deps, run, job.tenant, source.array, slab, input, place, takePrints);
     } else {
       const inline = Buffer.from(source.inline, 'base64');
@@ -69,7 +64,7 @@ export function slabRequest(
     await convert(run, slab.elements, source.dtype, dtype, target.byteOffset, slot.byteOffset);
     if (source.dtype !== dtype || !('array' in source)) await takePrints();
   };
-  return { key: cacheKey(job.tenant, slab, source, dtype), bytes, load, guard };
+  return { key: cacheKey(job.tenant, slab, source, dtype), bytes: layout.bytes, load, guard };
 }
 
 /** Same key, same bytes in the slab. Inline values are not worth a place in the cache. */
@@ -86,9 +81,9 @@ function cacheKey(
 
 type Run = (task: Task, tiles: number) => Promise<Findings>;
 
-/** Runs tasks under the slab's own control words, which lie behind its data. */
-function taskRunner({ memory, threads }: LoadDeps, slot: Slot): Run {
-  const word = (slot.byteOffset + slot.byteLength - SLAB_CONTROL_BYTES) / 4;
+/** Runs tasks under the slab's own control words. */
+function taskRunner({ memory, threads }: LoadDeps, { byteOffset }: Slot, { control }: SlabLayout): Run {
+  const word = (byteOffset + control) / 4;
   return (task, tiles) => {
     new Int32Array(memory.buffer).fill(0, word, word + 2);
     return threads.run(task, tiles, { cancel: word, next: word + 1 });
@@ -101,7 +96,7 @@ function sourceBytes(
   slab: InputSlab,
   source: ValueSource,
   slot: Slot,
-  widest: number,
+  { widest }: SlabLayout,
 ): Uint8Array {
   const length = slab.elements * DTYPES[source.dtype].bytes;
   return new Uint8Array(memory.buffer, slot.byteOffset + slab.elements * widest - length, length);
@@ -132,8 +127,9 @@ async function readArray(
     const pieces = () => piecesOf(slab, input, footer.order);
     const isWhole = target.byteLength === footer.bytes;
     if (!isWhole) await deps.checkedChunks.check(`${tenant}/${id}`, array, byteRanges(pieces(), size));
-    for (const { from, to, length } of pieces())
-      await readWhole(array, target.subarray(to * size, (to + length) * size), from * size, input.name);
+    await eachInFlight(pieces(), READS_IN_FLIGHT, ({ from, to, length }) =>
+      readWhole(array, target.subarray(to * size, (to + length) * size), from * size, input.name),
+    );
     // Taken first, so that whatever changes from here on is noticed: now by the digests, later by the fingerprints.
     await takePrints();
     if (isWhole) await verifyWhole(deps, run, array, target, digestsAt, input.name);
@@ -146,6 +142,8 @@ function* byteRanges(pieces: Iterable<Piece>, size: number): Generator<[start: n
   for (const { from, length } of pieces) yield [from * size, (from + length) * size];
 }
 
+/** A column slab of a matrix is a piece of each of its rows: what waits for one read should have the next in hand. */
+const READS_IN_FLIGHT = 16;
 /** One read call moves at most this much: the operating system's own limit is 2 GiB. */
 const READ_BYTES_MAX = 256 * RESULT_CHUNK_BYTES;
 
