@@ -14,10 +14,10 @@ import type { Threads } from '../execute/threads.ts';
 import type { Slot } from '../memory/arena.ts';
 import type { SlabRequest } from '../memory/array-cache.ts';
 import type { InputSlab } from '../plan/plan.ts';
+import { type SlabLayout, slabLayout } from '../plan/slab-layout.ts';
 import type { CheckedChunks } from './checked-chunks.ts';
 import { eachInFlight } from './in-flight.ts';
 import { type Piece, piecesOf } from './pieces.ts';
-import { type SlabLayout, slabLayout } from './slab-layout.ts';
 
 export interface LoadDeps {
   readonly arrays: ArrayStore;

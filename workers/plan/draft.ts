@@ -4,11 +4,11 @@
 import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
 import { denseView, type Order } from '../../shared/math/view.ts';
 import { DIGEST_BYTES, mapTerm, type StackView, type Term, viewsOf } from '../execute/task.ts';
-import { slabLayout } from '../load/slab-layout.ts';
 import { SLOT_ALIGNMENT } from '../memory/arena.ts';
 import { collapseMembers } from './collapse.ts';
 import { placeBuffers } from './lifetimes.ts';
 import { type InputSlab, type Placed, type Plan, REGION, type Step, type StreamedSlab } from './plan.ts';
+import { slabLayout } from './slab-layout.ts';
 
 const FLOAT64_BYTES = DTYPES.float64.bytes;
 const WORD_BYTES = 4;

@@ -64,7 +64,7 @@ export interface StreamedSlab {
   readonly slab: InputSlab;
   /** Index of the step. */
   readonly step: number;
-  /** Byte offset in the region, and how many bytes are its own there (workers/load/slab-layout.ts). */
+  /** Byte offset in the region, and how many bytes are its own there (slab-layout.ts). */
   readonly byteOffset: number;
   readonly bytes: number;
 }
