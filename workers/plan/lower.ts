@@ -11,20 +11,14 @@ import {
   type Region,
   topologicalOrder,
 } from '../../shared/math/graph.ts';
-import {
-  findStreaming,
-  innerLength,
-  type LeafFactor,
-  type StreamedFactors,
-  type Streaming,
-  slabRegion,
-  slabsOf,
-} from '../../shared/math/streams.ts';
-import { denseView, type Order, sliceView, transposeView, type View } from '../../shared/math/view.ts';
-import { type Buffer, createDrafting, type Draft, type Drafting, type DraftTerm } from './draft.ts';
+import { findStreaming, type Streaming } from '../../shared/math/streams.ts';
+import { denseView, type Order, sliceView, transposeView } from '../../shared/math/view.ts';
+import { type Buffer, createDrafting, type Draft, type Drafting } from './draft.ts';
+import { partsOf, stepsOf } from './parts.ts';
 import type { InputSlab, Plan } from './plan.ts';
-import { type InputLayout, inputSlab, layoutOf, planSlabs, slabOf, wholeRegion } from './slabs.ts';
-import { analyseSums, flopsOf, isStep, type Summand, structureOf } from './sums.ts';
+import { type InputLayout, planSlabs, slabOf, viewOfSlab, wholeRegion } from './slabs.ts';
+import { analyseSums, flopsOf, isStep, structureOf } from './sums.ts';
+import { copyOf } from './terms.ts';
 
 /** What one block computes. */
 export interface Program {
@@ -132,10 +126,6 @@ function inputView({ slabs }: Lowering, input: InputNode, { rows, cols }: Region
   };
 }
 
-function viewOfSlab({ rows, cols, rowStride, colStride }: InputSlab): View {
-  return { rows: rows[1] - rows[0], cols: cols[1] - cols[0], offset: 0, rowStride, colStride };
-}
-
 function slice(lowering: Lowering, node: NodeOf<'slice'>): Draft {
   const [input] = node.inputs;
   const { rows, cols } = node.params;
@@ -154,19 +144,16 @@ function vec(lowering: Lowering, x: Node): Draft {
   return { ...source, ...denseView(draft.rows * draft.cols, 1, source.offset, 'F') };
 }
 
-function copyOf(x: Draft): DraftTerm {
-  return { kind: 'matrix', coefficient: 1, scalar: null, x };
-}
-
 function combine(lowering: Lowering, node: Node): Draft {
-  const { drafting, program, sums } = lowering;
+  const { drafting, program, streaming, sums } = lowering;
   const summands = sums.summandsOf(node);
   const isColumnMajor = summands.some(({ node: part, opened }) => opened && structureOf(part) !== undefined);
   const order = isColumnMajor ? 'F' : 'C';
   const index = program.outputs.indexOf(node);
   const target = index >= 0 ? outputView(lowering, index) : newMatrix(lowering, node, order);
   const additions = BigInt(summands.length - 1) * BigInt(target.rows) * BigInt(target.cols);
-  const steps = stepsOf(summands.flatMap(summand => partsOf(lowering, summand)));
+  const context = { program, streaming, viewOf: (part: Node) => viewOf(lowering, part) };
+  const steps = stepsOf(summands.flatMap(summand => partsOf(context, summand)));
   // Partial sums lie in two places in turn, since no step may read what it writes; the last is the sum.
   const other = steps.length > 1 ? newMatrix(lowering, node, order) : target;
   const placeAfter = (step: number) => ((steps.length - 1 - step) % 2 === 0 ? target : other);
@@ -177,143 +164,6 @@ function combine(lowering: Lowering, node: Node): Draft {
     drafting.combine(placeAfter(step), [...before, ...terms], flops);
   }
   return target;
-}
-
-/** Where slabs will lie when a step reads them. */
-type Places = ReturnType<Drafting['stream']>;
-
-/** What a sum is computed of: a summand, or a slab's part of one. */
-interface Part {
-  readonly isProduct: boolean;
-  /** What is loaded for it, and the dtype in which that is stored. */
-  readonly slabs: readonly (readonly [slab: InputSlab, stored: Dtype])[];
-  /** Of one member. */
-  readonly flops: bigint;
-  term(places: Places): DraftTerm;
-}
-
-/**
- * The steps of a sum: one, but no more than one part of each streams. What is no product is added first anyway
- * (execute/combine.ts), and products keep their order, so that an element is the same sum however many steps there are.
- */
-function stepsOf(parts: readonly Part[]): Part[][] {
-  const isStreaming = ({ slabs }: Part) => slabs.length > 0;
-  const steps = [parts.filter(({ isProduct }) => !isProduct)];
-  for (const part of parts.filter(({ isProduct }) => isProduct)) {
-    const last = steps.at(-1)!; // there is one from the start
-    if (isStreaming(part) && last.some(isStreaming)) steps.push([part]);
-    else last.push(part);
-  }
-  return steps;
-}
-
-function partsOf(lowering: Lowering, summand: Summand): Part[] {
-  const { node, opened } = summand;
-  const isProduct = opened && node.primitive === 'matmul';
-  const factors = lowering.streaming.products.get(node);
-  if (isProduct && factors !== undefined) return streamedParts(lowering, node, summand.coefficient, factors);
-  const flops = opened ? flopsOf(node) : 0n;
-  return [{ isProduct, slabs: [], flops, term: () => termOf(lowering, summand) }];
-}
-
-function streamedParts(
-  lowering: Lowering,
-  product: NodeOf<'matmul'>,
-  coefficient: number,
-  { left, right }: StreamedFactors,
-): Part[] {
-  const { program, streaming } = lowering;
-  const length = innerLength(product);
-  const alpha = roundTo(program.dtype, coefficient);
-  const flopsUntil = (stop: number) => (flopsOf(product) * BigInt(stop)) / BigInt(length);
-  return [...slabsOf(length, streaming.slabLength)].map((range): Part => {
-    const [a, b] = [
-      streamedFactor(program, left, 'left', range),
-      streamedFactor(program, right, 'right', range),
-    ];
-    return {
-      isProduct: true,
-      slabs: [a, b].filter(factor => factor !== undefined).map(({ slab, stored }) => [slab, stored]),
-      flops: flopsUntil(range[1]) - flopsUntil(range[0]),
-      term(places) {
-        const [first, second] = product.inputs;
-        const rest = [...places];
-        return {
-          kind: 'product',
-          alpha,
-          a: a?.view(rest.shift()!) ?? columnsOf(viewOf(lowering, first), range),
-          b: b?.view(rest.shift()!) ?? rowsOf(viewOf(lowering, second), range),
-        };
-      },
-    };
-  });
-}
-
-/** A slab of a factor that lies in an input; undefined for any other. */
-function streamedFactor(
-  { inputs, members }: Program,
-  factor: LeafFactor | undefined,
-  side: 'left' | 'right',
-  range: Range,
-) {
-  if (factor === undefined) return undefined;
-  const layout = layoutOf(inputs, factor.input);
-  const slab = inputSlab(factor.input, slabRegion(factor, side, range), layout, members);
-  const view = (place: Places[number]): Draft => {
-    const whole = viewOfSlab(slab);
-    const { memberStride } = slab;
-    return { ...(factor.isTransposed ? transposeView(whole) : whole), memberStride, ...place };
-  };
-  return { slab, stored: layout.dtype, view };
-}
-
-function columnsOf(draft: Draft, [start, stop]: Range): Draft {
-  return { ...draft, ...sliceView(draft, 0, draft.rows, start, stop) };
-}
-
-function rowsOf(draft: Draft, [start, stop]: Range): Draft {
-  return { ...draft, ...sliceView(draft, start, stop, 0, draft.cols) };
-}
-
-function termOf(lowering: Lowering, { node, coefficient, opened }: Summand): DraftTerm {
-  if (!opened) return { ...copyOf(viewOf(lowering, node)), coefficient } as DraftTerm; // a matrix term
-  if (structureOf(node) !== undefined) return kronTerm(lowering, node, coefficient);
-  const [first, second] = node.inputs.map(input => viewOf(lowering, input));
-  assert(first !== undefined && second !== undefined, 'products and scales have two inputs');
-  // A kernel rounds α to its dtype before it multiplies, so the verification must too.
-  return node.primitive === 'matmul'
-    ? { kind: 'product', alpha: roundTo(lowering.program.dtype, coefficient), a: first, b: second }
-    : { kind: 'matrix', coefficient, scalar: first, x: second };
-}
-
-function roundTo(dtype: Dtype, value: number): number {
-  return dtype === 'float32' ? Math.fround(value) : value;
-}
-
-function kronTerm(lowering: Lowering, node: Node, coefficient: number): DraftTerm {
-  const structure = structureOf(node)!;
-  if (node.primitive === 'slice') {
-    const { rows } = node.params;
-    assert(rows[0] === 0 && rows[1] === structure.shape.rows, 'structure is cut between columns only');
-  }
-  const factor = (part: Node) => ({
-    ...part.shape,
-    values: part.primitive === 'identity' ? null : viewOf(lowering, part),
-  });
-  // An identity is 1 ⊗ I.
-  const [left, right] =
-    structure.primitive === 'kron'
-      ? [factor(structure.inputs[0]), factor(structure.inputs[1])]
-      : [{ rows: 1, cols: 1, values: null }, factor(structure)];
-  const firstColumn = node.primitive === 'slice' ? node.params.cols[0] : 0;
-  return {
-    kind: 'kron',
-    coefficient,
-    left,
-    right,
-    swap: structure.primitive === 'kron' && structure.params.swap,
-    firstColumn,
-  };
 }
 
 /** Where output `index` lies: a member's outputs one after the other, then the next member's. */

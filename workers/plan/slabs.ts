@@ -12,7 +12,7 @@ import {
   topologicalOrder,
 } from '../../shared/math/graph.ts';
 import { residentInputs, type Streaming } from '../../shared/math/streams.ts';
-import type { Order } from '../../shared/math/view.ts';
+import type { Order, View } from '../../shared/math/view.ts';
 import type { InputSlab } from './plan.ts';
 
 /** Where an input's bytes come from, as far as a plan must know. */
@@ -127,4 +127,9 @@ export function inputSlab(
     memberStride: layout.stacked ? strides.memberStride : 0,
     elements: count * height * width,
   };
+}
+
+/** The elements of a slab's first member, from its beginning. */
+export function viewOfSlab({ rows, cols, rowStride, colStride }: InputSlab): View {
+  return { rows: rows[1] - rows[0], cols: cols[1] - cols[0], offset: 0, rowStride, colStride };
 }
