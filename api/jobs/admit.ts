@@ -16,8 +16,6 @@ import type { GatewayDeps } from '../deps.ts';
 
 const STORE_RETRY_SECONDS = 10;
 const LOOP_RETRY_SECONDS = 2;
-/** After this long something old may have begun. */
-const AGE_RETRY_SECONDS = 60;
 
 export type AdmitDeps = Pick<
   GatewayDeps,
@@ -94,17 +92,19 @@ export async function requireSpace({ store }: Pick<AdmitDeps, 'store'>, bytes: n
 }
 
 async function requireMovingQueue({ live, drainRate, clock }: AdmitDeps): Promise<void> {
-  const pressure = await live.pressure().catch((error: unknown) => {
+  const outage = (error: unknown) => {
     throw redisOutage(error);
-  });
+  };
+  const pressure = await live.pressure().catch(outage);
   drainRate.observe(pressure);
   if (pressure.oldestWaiting === undefined) return;
   const ageSeconds = (clock() - decodeTime(pressure.oldestWaiting)) / 1000;
   if (ageSeconds <= QUEUE_AGE_SECONDS_MAX) return;
+  const { queued, backlogFlops } = await live.load().catch(outage);
   throw new FrechetError('system-busy', 'jobs have been waiting for too long, in seconds', {
     limit: QUEUE_AGE_SECONDS_MAX,
     requested: Math.round(ageSeconds),
-    retryAfterSeconds: AGE_RETRY_SECONDS,
+    retryAfterSeconds: drainRate.secondsFor({ jobs: queued, flops: backlogFlops }),
   });
 }
 

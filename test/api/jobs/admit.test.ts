@@ -69,6 +69,16 @@ function limited(limits: Partial<TenantLimits>): Partial<GatewayDeps> {
 const submit = (change: Partial<GatewayDeps>, tenant: string) =>
   submitJob(changed(change), tenant, SUBMISSION);
 
+/** Of workers that do jobs at once, and so many flops a second. */
+function drainingFlops(perSecond: number): GatewayDeps['drainRate'] {
+  let nowMs = 0;
+  const rate = createDrainRate(() => nowMs);
+  rate.observe({ jobsDone: 0, flopsDone: 0 });
+  nowMs = 10_000;
+  rate.observe({ jobsDone: 1e9, flopsDone: 10 * perSecond });
+  return { ...rate, observe: () => undefined };
+}
+
 test('a tenant may have so many unfinished jobs, whatever others have', async () => {
   const two = limited({ queuedJobs: 2 });
   const first = await submit(two, 'jobs');
@@ -127,6 +137,13 @@ test('where the oldest waiting job has waited too long nothing new is accepted',
   const later = (ms: number) => ({ clock: () => clock() + ms });
   const refusal = await assertRefused(later((QUEUE_AGE_SECONDS_MAX + 1) * 1000), 'system-busy');
   assert.equal(refusal.limit, QUEUE_AGE_SECONDS_MAX);
+  const { backlogFlops } = await live.load();
+  const busy = { ...later((QUEUE_AGE_SECONDS_MAX + 1) * 1000), drainRate: drainingFlops(backlogFlops / 29.5) };
+  assert.equal(
+    (await assertRefused(busy, 'system-busy')).retryAfterSeconds,
+    30,
+    'all that waits is done then',
+  );
   await submit(later((QUEUE_AGE_SECONDS_MAX - 60) * 1000), 'default');
 });
 
