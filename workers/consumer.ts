@@ -94,6 +94,7 @@ export function startConsumer(
     entries += 1;
     taken += 1;
     try {
+      void hint(deps, () => deps.queue.noteTaken(entry.priority));
       // The queue counts attempts that were never ended: their worker died, stood still or lost Redis.
       const isSuspect = entry.stalledCounter > 0;
       if ('slice' in entry.data) await processSliceEntry(deps, entry.data, isSuspect);

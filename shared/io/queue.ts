@@ -5,6 +5,7 @@ import { type FlowJob, FlowProducer, type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobSpec } from '../job/spec.ts';
 import { REDIS_PREFIX } from './redis.ts';
+import { createRounds, placeOf } from './rounds.ts';
 import { queueTelemetry } from './tracing.ts';
 
 export const QUEUE_NAME = 'blocks';
@@ -28,8 +29,6 @@ export type WorkReference = BlockReference | SliceReference;
 /** Outages are waited out for about an hour; after that the reconciler enqueues what is still missing. */
 const ATTEMPTS = 12;
 const BACKOFF = { type: 'exponential', delay: 500, jitter: 0.5 } as const;
-/** BullMQ serves smaller numbers first and unprioritised jobs before all others, so every job gets a number. */
-const PRIORITY_BASE = 10;
 /** Events are not used (state comes from the store), so their stream is kept as short as it goes. */
 const EVENTS_LENGTH_MAX = 100;
 
@@ -60,6 +59,8 @@ export interface WorkQueue {
   knowsSlice(slice: SliceReference): Promise<boolean>;
   /** Entries that any worker could take now. */
   waiting(): Promise<number>;
+  /** A worker has taken an entry that has this place in the queue (BullMQ's priority). */
+  noteTaken(place: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -71,6 +72,7 @@ export function createWorkQueue(connection: Redis): WorkQueue {
     ...queueTelemetry(),
   });
   const flows = new FlowProducer({ connection, prefix: REDIS_PREFIX, ...queueTelemetry() });
+  const rounds = createRounds(connection, state => queue.toKey(state));
   // Connection faults are reported by the connection itself; without listeners they would end the process.
   queue.on('error', () => undefined);
   flows.on('error', () => undefined);
@@ -82,44 +84,34 @@ export function createWorkQueue(connection: Redis): WorkQueue {
 
   return {
     async enqueue(spec, blocks, blocksTotal) {
-      if (blocksTotal === 1) {
-        await queue.add('block', reference(spec, 0), blockOptions(spec, 0));
-        return;
-      }
-      await flows.add(flowOf(spec, blocks));
+      const [round] = await rounds.begin([spec]);
+      if (blocksTotal === 1) await queue.addBulk(blockEntries(spec, [0], round!));
+      else await flows.add(flowOf(spec, blocks, round!));
     },
     async enqueueAll(jobs) {
-      const [single, several] = [jobs.filter(isSingle), jobs.filter(job => !isSingle(job))];
-      await queue.addBulk(
-        single.map(job => ({ name: 'block', data: reference(job, 0), opts: blockOptions(job, 0) })),
-      );
+      const firsts = await rounds.begin(jobs);
+      const placed = jobs.map((job, at) => ({ job, round: firsts[at]! }));
+      const [single, several] = [placed.filter(isSingle), placed.filter(one => !isSingle(one))];
+      await queue.addBulk(single.flatMap(({ job, round }) => blockEntries(job, [0], round)));
       if (several.length === 0) return;
       await flows.addBulk(
-        several.map(job =>
+        several.map(({ job, round }) =>
           flowOf(
             job,
             Array.from({ length: job.blocksTotal }, (_, index) => index),
+            round,
           ),
         ),
       );
     },
     async enqueueSlices(slices) {
-      await queue.addBulk(
-        slices.map(({ priority, ...data }) => ({
-          name: 'slice',
-          data,
-          opts: { ...entryOptions(priority), jobId: sliceEntryId(data) },
-        })),
-      );
+      const batches = groupByBatch(slices);
+      const firsts = await rounds.begin(batches.map(([slice]) => slice!));
+      await queue.addBulk(batches.flatMap((batch, at) => sliceEntries(batch, firsts[at]!)));
     },
     async enqueueMissing(spec, blocks) {
-      await queue.addBulk(
-        blocks.map(block => ({
-          name: 'block',
-          data: reference(spec, block),
-          opts: blockOptions(spec, block),
-        })),
-      );
+      const [round] = await rounds.begin([spec]);
+      await queue.addBulk(blockEntries(spec, blocks, round!));
     },
     async knows(spec, blocksTotal) {
       return willRun(blocksTotal === 1 ? entryId(spec.id, 0) : entryId(spec.id, null));
@@ -128,30 +120,58 @@ export function createWorkQueue(connection: Redis): WorkQueue {
     async waiting() {
       return queue.getJobCountByTypes('prioritized', 'waiting');
     },
+    noteTaken: place => rounds.serve(place),
     async close() {
       await Promise.all([queue.close(), flows.close()]);
     },
   };
 }
 
-function isSingle({ blocksTotal }: QueuedJob): boolean {
-  return blocksTotal === 1;
+function isSingle({ job }: { readonly job: QueuedJob }): boolean {
+  return job.blocksTotal === 1;
 }
 
-function flowOf(spec: QueuedSpec, blocks: readonly number[]): FlowJob {
+/** Slices of one batch are to a tenant's other jobs as the blocks of one job, as far as they are equally urgent. */
+function groupByBatch(slices: readonly QueuedSlice[]): QueuedSlice[][] {
+  const batches = new Map<string, QueuedSlice[]>();
+  for (const slice of slices) {
+    const key = `${slice.batchId} ${slice.priority}`;
+    batches.set(key, [...(batches.get(key) ?? []), slice]);
+  }
+  return [...batches.values()];
+}
+
+/** A job that ends when its blocks have. Its end stands before all that waits: it is short, and frees what is held. */
+function flowOf(spec: QueuedSpec, blocks: readonly number[], round: number): FlowJob {
   return {
     name: 'finish',
     queueName: QUEUE_NAME,
     data: reference(spec, null),
-    opts: finishOptions(spec),
-    children: blocks.map(block => ({
-      name: 'block',
+    opts: { ...entryOptions(placeOf(spec.priority, 0)), jobId: entryId(spec.id, null) },
+    children: blockEntries(spec, blocks, round).map(entry => ({
+      ...entry,
       queueName: QUEUE_NAME,
-      data: reference(spec, block),
       // A failed child must not hold its parent for ever: the finish looks into the store itself.
-      opts: { ...blockOptions(spec, block), ignoreDependencyOnFailure: true },
+      opts: { ...entry.opts, ignoreDependencyOnFailure: true },
     })),
   };
+}
+
+/** One block in each round. */
+function blockEntries(spec: QueuedSpec, blocks: readonly number[], round: number) {
+  return blocks.map((block, at) => ({
+    name: 'block',
+    data: reference(spec, block),
+    opts: { ...entryOptions(placeOf(spec.priority, round + at)), jobId: entryId(spec.id, block) },
+  }));
+}
+
+function sliceEntries(slices: readonly QueuedSlice[], round: number) {
+  return slices.map(({ priority, ...data }, at) => ({
+    name: 'slice',
+    data,
+    opts: { ...entryOptions(placeOf(priority, round + at)), jobId: sliceEntryId(data) },
+  }));
 }
 
 function reference(spec: QueuedSpec, block: number | null): BlockReference {
@@ -167,17 +187,9 @@ function sliceEntryId({ batchId, slice }: SliceReference): string {
   return `${batchId}-s${slice}`;
 }
 
-function blockOptions(spec: QueuedSpec, block: number): JobsOptions {
-  return { ...finishOptions(spec), jobId: entryId(spec.id, block) };
-}
-
-function finishOptions(spec: QueuedSpec): JobsOptions {
-  return { ...entryOptions(spec.priority), jobId: entryId(spec.id, null) };
-}
-
 function entryOptions(priority: number): JobsOptions {
   return {
-    priority: PRIORITY_BASE - priority,
+    priority,
     attempts: ATTEMPTS,
     backoff: BACKOFF,
     // Nothing that ended is worth keeping: what it left is in the store. Kept, its id would block a new attempt.

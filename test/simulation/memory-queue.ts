@@ -132,6 +132,7 @@ export function createMemoryQueue(entries: Entries, gate: () => Promise<void>): 
       await gate();
       return entries.map.size;
     },
+    noteTaken: async () => undefined,
     close: async () => undefined,
   };
 }

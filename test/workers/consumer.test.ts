@@ -12,6 +12,7 @@ import { createLive, subscribeLive } from '../../shared/io/live.ts';
 import { createOpenJobs } from '../../shared/io/open-jobs.ts';
 import { createWorkQueue } from '../../shared/io/queue.ts';
 import { type ConnectionRole, connectRedis } from '../../shared/io/redis.ts';
+import { placeOf } from '../../shared/io/rounds.ts';
 import type { Outcome } from '../../shared/job/outcome.ts';
 import { createActiveBlocks } from '../../workers/active-blocks.ts';
 import { createCompany } from '../../workers/company.ts';
@@ -157,6 +158,23 @@ describe('the consumer', () => {
     for (let i = 0; i < 200 && (await works.consumerDeps.live.load()).running > 0; i++) await sleep(10);
     assert.deepEqual(await works.consumerDeps.openJobs.newestFirst(TENANT), []);
     assert.deepEqual(await works.consumerDeps.live.load(), { queued: 0, running: 0, backlogFlops: 0 });
+  });
+
+  test('tells the queue what it takes, so that whoever comes then is placed behind that and no more', async t => {
+    const works = await createWorks(t);
+    const taken: number[] = [];
+    const { queue } = works.consumerDeps;
+    const noteTaken = (place: number) => {
+      taken.push(place);
+      return queue.noteTaken(place);
+    };
+    works.start({ queue: { ...queue, noteTaken } });
+    const job = await productJob(works);
+    await works.submit(job);
+    await works.ended(job);
+    const { priority } = job.spec;
+    const blocks = Array.from({ length: M }, (_, round) => placeOf(priority, round));
+    assert.deepEqual(taken, [...blocks, placeOf(priority, 0)], 'the blocks, then the end');
   });
 
   test('computes what is missing and nothing else: stored blocks are kept', async t => {

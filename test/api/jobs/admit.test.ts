@@ -138,7 +138,10 @@ test('where the oldest waiting job has waited too long nothing new is accepted',
   const refusal = await assertRefused(later((QUEUE_AGE_SECONDS_MAX + 1) * 1000), 'system-busy');
   assert.equal(refusal.limit, QUEUE_AGE_SECONDS_MAX);
   const { backlogFlops } = await live.load();
-  const busy = { ...later((QUEUE_AGE_SECONDS_MAX + 1) * 1000), drainRate: drainingFlops(backlogFlops / 29.5) };
+  const busy = {
+    ...later((QUEUE_AGE_SECONDS_MAX + 1) * 1000),
+    drainRate: drainingFlops(backlogFlops / 29.5),
+  };
   assert.equal(
     (await assertRefused(busy, 'system-busy')).retryAfterSeconds,
     30,
