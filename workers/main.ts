@@ -17,6 +17,7 @@ import type { Releasers } from '../shared/io/releasers.ts';
 import { type Role, redisUrlOf, runRole } from '../shared/io/role.ts';
 import { openStore } from '../shared/io/store/open-store.ts';
 import { readVersion } from '../shared/io/version.ts';
+import { workingSetFor } from '../shared/job/block-limits.ts';
 import { createActiveBlocks } from './active-blocks.ts';
 import { createCompany } from './company.ts';
 import { readWorkerConfig, type WorkerConfig } from './config.ts';
@@ -135,6 +136,7 @@ async function startWorker(config: WorkerConfig, role: Role): Promise<{ readonly
     kernel: choice.name,
     threads: threads.count,
     memoryBytes: arena.limitBytes,
+    workingSetBytes: workingSetFor(arena.limitBytes, cache.capacityBytes),
   };
   announce(shared.live, presence, log, releasers);
   return { adminUrl: admin.url };
@@ -150,7 +152,7 @@ function setGauges(metrics: WorkerMetrics, arena: Arena, threads: Threads): void
 /** Tells the gateways that this worker lives, until it ends. */
 function announce(
   live: ReturnType<typeof createLive>,
-  about: Pick<WorkerPresence, 'id' | 'version' | 'kernel' | 'threads' | 'memoryBytes'>,
+  about: Omit<WorkerPresence, 'startedAt' | 'seenAt'>,
   log: Logger,
   releasers: Releasers,
 ): void {

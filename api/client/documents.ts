@@ -175,6 +175,7 @@ export interface SystemDescription {
     readonly kernel: string;
     readonly threads: number;
     readonly memoryBytes: number;
+    readonly workingSetBytes: number;
   }[];
   readonly queue: unknown;
 }

@@ -1,7 +1,7 @@
 // How large the blocks of a new job may be: whichever live worker takes one must have room for it. A job that no block
 // size can fit into the smallest of them is refused, instead of waiting for ever.
 
-import { blockLimitsFor } from '../../shared/job/block-limits.ts';
+import { blockLimitsFor, workingSetFor } from '../../shared/job/block-limits.ts';
 import { WORKER_MEMORY_BYTES_DEFAULT } from '../../shared/job/limits.ts';
 import type { BlockLimits } from '../../shared/job/spec.ts';
 import type { GatewayDeps } from '../deps.ts';
@@ -11,6 +11,6 @@ export async function currentBlockLimits({
   live,
   clock,
 }: Pick<GatewayDeps, 'live' | 'clock'>): Promise<BlockLimits> {
-  const memories = await live.workerMemories(clock());
-  return blockLimitsFor(Math.min(WORKER_MEMORY_BYTES_DEFAULT, ...memories));
+  const workingSets = await live.workingSets(clock());
+  return blockLimitsFor(Math.min(workingSetFor(WORKER_MEMORY_BYTES_DEFAULT), ...workingSets));
 }

@@ -132,6 +132,7 @@ const worker = z.strictObject({
   kernel: z.string(),
   threads: size,
   memoryBytes: size,
+  workingSetBytes: size,
   startedAt: time,
   seenAt: time,
 });

@@ -29,6 +29,8 @@ export interface WorkerPresence {
   readonly kernel: string;
   readonly threads: number;
   readonly memoryBytes: number;
+  /** The largest working set of a block that it holds. */
+  readonly workingSetBytes: number;
   readonly startedAt: string;
   readonly seenAt: string;
 }
@@ -88,7 +90,7 @@ export type Live = ReturnType<typeof createLive>;
 /** @param redis any connection that is not in subscriber mode; the scripts are defined on it. */
 export function createLive(redis: Redis) {
   const run = createScripts(redis);
-  let knownMemories: readonly number[] = [];
+  let knownWorkingSets: readonly number[] = [];
 
   /** The live workers; entries of dead ones are removed on the way. */
   async function workers(nowMs: number): Promise<WorkerPresence[]> {
@@ -105,13 +107,13 @@ export function createLive(redis: Redis) {
     workers,
 
     /**
-     * The memory of each live worker, in bytes. While Redis is away, or names none because it lost everything, those
+     * The largest working set that each live worker holds, in bytes. While Redis is away, or names none because it lost everything, those
      * that this process saw last: they are most likely still there, and are what will run a job accepted now.
      */
-    async workerMemories(nowMs: number): Promise<readonly number[]> {
+    async workingSets(nowMs: number): Promise<readonly number[]> {
       const seen = await workers(nowMs).catch(() => []);
-      if (seen.length > 0) knownMemories = seen.map(({ memoryBytes }) => memoryBytes);
-      return knownMemories;
+      if (seen.length > 0) knownWorkingSets = seen.map(({ workingSetBytes }) => workingSetBytes);
+      return knownWorkingSets;
     },
 
     /** Takes places in the backlog where all limits allow it, else says which does not. Repeating it changes nothing. */

@@ -9,12 +9,15 @@ import {
 } from './limits.ts';
 import type { BlockLimits } from './spec.ts';
 
-/** Limits under which any worker of `memoryBytes` can compute any block. */
-export function blockLimitsFor(memoryBytes: number = WORKER_MEMORY_BYTES_DEFAULT): BlockLimits {
+/** Limits under which a worker that holds such working sets can compute any block. */
+export function blockLimitsFor(
+  workingSetBytes: number = workingSetFor(WORKER_MEMORY_BYTES_DEFAULT),
+): BlockLimits {
+  return { bytes: BLOCK_BYTES_TARGET, flops: String(BLOCK_FLOPS_TARGET), workingSetBytes };
+}
+
+/** The largest working set of a block in a worker of `memoryBytes`, of which its threads leave `freeBytes`. */
+export function workingSetFor(memoryBytes: number, freeBytes: number = memoryBytes): number {
   const usable = Math.min(memoryBytes, WORKER_MEMORY_BYTES_MAX);
-  return {
-    bytes: BLOCK_BYTES_TARGET,
-    flops: String(BLOCK_FLOPS_TARGET),
-    workingSetBytes: Math.floor(usable * BLOCK_MEMORY_SHARE),
-  };
+  return Math.min(Math.floor(usable * BLOCK_MEMORY_SHARE), freeBytes);
 }

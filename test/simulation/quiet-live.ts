@@ -15,7 +15,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
   pressure: NOTHING,
   noteStarted: true,
   workers: [],
-  workerMemories: [],
+  workingSets: [],
 };
 
 /** @param gate a step, at which Redis may also be away */

@@ -181,6 +181,9 @@ export function createArrayCache(arena: Arena, observer: CacheObserver) {
   }
 
   return {
+    /** What all that is held at a time may come to. */
+    capacityBytes,
+
     /**
      * Reserves a region and slabs together, waiting for room, and resolves when the slabs are filled.
      *

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { workingSetFor } from '../../../shared/job/block-limits.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
 import { jobIn, postJson, specOf, startGateway, type TestGateway } from '../gateway.ts';
 import { assertProblem } from '../problem-assertions.ts';
@@ -18,10 +19,14 @@ after(async () => {
   await redis.stop();
 });
 
-async function announce(id: string, memoryBytes: number): Promise<void> {
+async function announce(
+  id: string,
+  memoryBytes: number,
+  workingSetBytes = workingSetFor(memoryBytes),
+): Promise<void> {
   const now = new Date(gateway.deps.clock()).toISOString();
   const about = { version: '0.0.0', kernel: 'wasm', threads: 1, startedAt: now, seenAt: now };
-  await gateway.deps.live.announceWorker({ id, memoryBytes, ...about });
+  await gateway.deps.live.announceWorker({ id, memoryBytes, workingSetBytes, ...about });
 }
 
 /** A column has WIDE² elements, 8 MB, so even the smallest block needs some memory. */
@@ -44,6 +49,8 @@ test('blocks fit into the smallest live worker, and never count on more than a u
   assert.equal(await workingSetLimit(), 1536 * MIB);
   await announce('small', 128 * MIB);
   assert.equal(await workingSetLimit(), 96 * MIB);
+  await announce('small', 128 * MIB, 50 * MIB);
+  assert.equal(await workingSetLimit(), 50 * MIB, 'many threads leave less');
   await gateway.deps.live.forgetWorker('small');
   assert.equal(await workingSetLimit(), 1536 * MIB);
 });

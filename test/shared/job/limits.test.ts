@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { blockLimitsFor } from '../../../shared/job/block-limits.ts';
+import { blockLimitsFor, workingSetFor } from '../../../shared/job/block-limits.ts';
 import * as limits from '../../../shared/job/limits.ts';
 
 describe('limits', () => {
@@ -28,8 +28,11 @@ describe('limits', () => {
   });
 
   test('of blocks leave a share of a worker’s memory, and end where a 32-bit memory does', () => {
-    assert.equal(blockLimitsFor(1000).workingSetBytes, 750);
-    assert.deepEqual(blockLimitsFor(2 ** 50), blockLimitsFor(limits.WORKER_MEMORY_BYTES_MAX));
+    assert.equal(workingSetFor(1000), 750);
+    assert.equal(workingSetFor(1000, 600), 600, 'no more than threads leave');
+    assert.equal(workingSetFor(2 ** 50), workingSetFor(limits.WORKER_MEMORY_BYTES_MAX));
+    assert.equal(blockLimitsFor(750).workingSetBytes, 750);
+    assert.equal(blockLimitsFor().workingSetBytes, workingSetFor(limits.WORKER_MEMORY_BYTES_DEFAULT));
     assert.equal(BigInt(blockLimitsFor().flops), limits.BLOCK_FLOPS_TARGET);
   });
 });
