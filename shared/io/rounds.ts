@@ -47,8 +47,6 @@ export interface Arrival {
   readonly priority: number;
 }
 
-export type Rounds = ReturnType<typeof createRounds>;
-
 /** @param keyOf the Redis key of a state of the queue */
 export function createRounds(redis: Redis, keyOf: (state: string) => string) {
   redis.defineCommand('frechetBeginRounds', {

@@ -217,6 +217,7 @@ const ENTRIES = [
   'api/client/examples/quickstart.ts',
   'workers/main.ts',
   'workers/execute/thread.ts',
+  'workers/kernels/native/try-blas.ts',
   'deploy/local/up.ts',
   'deploy/local/demo.ts',
   'deploy/local/prepare.mjs',

@@ -2,12 +2,12 @@
 
 import { FrechetError } from '../../shared/errors.ts';
 import { KERNEL_NAMES, type KernelName } from './kernel.ts';
+import { adviseBlis } from './native/blis.ts';
 import { foreignFunctionsWork } from './native/foreign.ts';
 import { libraryPaths } from './native/libraries.ts';
-import { createNativeKernel } from './native/native-kernel.ts';
-import { createReferenceKernel } from './reference/reference-kernel.ts';
-import { selfTest } from './self-test.ts';
-import { createKernel, type KernelSource, type PortableSource, scratchBytes } from './source.ts';
+import { hasGemm } from './native/native-kernel.ts';
+import { faultOf, speedOf } from './probe.ts';
+import type { KernelSource, PortableSource } from './source.ts';
 import { compileWasmKernel, supportsWasm } from './wasm/compile.ts';
 import type { WasmVariant } from './wasm/lanes.ts';
 
@@ -44,9 +44,10 @@ export function selectKernel(
 ): KernelChoice {
   const relaxed = () => probeWasm('relaxed');
   const strict = () => probeWasm('strict');
+  const wasm = () => (supportsWasm('relaxed') ? relaxed() : strict());
   const native = () => probeNative(libraryDirectories, first([relaxed, strict, reference]).source);
   const probes: Record<KernelSetting, readonly Probe<KernelSource>[]> = {
-    auto: [native, relaxed, strict, reference],
+    auto: [() => fastest([native, wasm]), reference],
     native: [native],
     wasm: [relaxed, strict],
     reference: [reference],
@@ -54,6 +55,24 @@ export function selectKernel(
   const { source, reason } = first(probes[setting]);
   const reproducible = setting === 'reference' ? first([reference]) : first([strict, reference]);
   return { name: source.name, reason, fastest: source, reproducible: reproducible.source };
+}
+
+/** The fastest of those that work: a BLAS may be older than the processor, and slower than WASM on it. */
+function fastest(probes: readonly Probe<KernelSource>[]): Candidate<KernelSource> {
+  const candidates = probes.map(probe => probe());
+  const faults = candidates.flatMap(candidate => ('fault' in candidate ? [candidate.fault] : []));
+  const working = candidates.flatMap(candidate => ('source' in candidate ? [measured(candidate)] : []));
+  const [best, ...slower] = working.sort((a, b) => b.gflops - a.gflops);
+  if (best === undefined) return { fault: faults.join('; ') };
+  const labels = [best, ...slower].map(({ label, gflops }) => `${label}, ${gflops.toFixed(0)} GFLOP/s`);
+  return { source: best.source, label: [...labels, ...faults].join('; ') };
+}
+
+function measured<Source extends KernelSource>(candidate: {
+  readonly source: Source;
+  readonly label: string;
+}) {
+  return { ...candidate, gflops: speedOf(candidate.source) };
 }
 
 /** The first that works; the faults of those before it become part of the reason. */
@@ -86,28 +105,12 @@ function probeNative(directories: readonly string[], fallback: PortableSource): 
   if (!foreignFunctionsWork()) return { fault: 'native: koffi is not installed' };
   const faults: string[] = [];
   for (const { label, path } of libraryPaths(directories)) {
-    if (!loads(path)) continue;
+    if (label === 'BLIS') adviseBlis(path);
+    if (!hasGemm(path)) continue;
     const source: KernelSource = { name: 'native', libraryPath: path, fallback };
     const fault = faultOf(source);
     if (fault === undefined) return { source, label: `native (${label}, ${path})` };
     faults.push(`native (${label}): ${fault}`);
   }
   return { fault: faults.join('; ') || 'native: no BLAS library was found' };
-}
-
-function loads(libraryPath: string): boolean {
-  const { memory, scratch } = testMemory('reference');
-  return createNativeKernel(libraryPath, memory, createReferenceKernel(memory, scratch)) !== undefined;
-}
-
-function faultOf(source: KernelSource): string | undefined {
-  const { memory, scratch } = testMemory(source.name);
-  return selfTest(createKernel(source, memory, scratch), memory, memory.buffer.byteLength - 65536);
-}
-
-/** A small memory of its own: scratch, and one page for the self-test behind it. */
-function testMemory(name: KernelName) {
-  const scratch = { byteOffset: 0, byteLength: scratchBytes(name) };
-  const pages = Math.ceil(scratch.byteLength / 65536) + 1;
-  return { memory: new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }), scratch };
 }

@@ -17,9 +17,17 @@ export function availableSources(): ReadonlyMap<string, KernelSource> {
       sources.set(`wasm ${variant}`, { name: 'wasm', module: compileWasmKernel(variant) });
     }
   }
-  const choice = selectKernel('auto', libraryDirectories());
-  if (choice.name === 'native') sources.set('native', choice.fastest);
+  const native = nativeSource();
+  if (native !== undefined) sources.set('native', native);
   return sources;
+}
+
+function nativeSource(): KernelSource | undefined {
+  try {
+    return selectKernel('native', libraryDirectories()).fastest;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The library folders of all unpacked packages. */

@@ -98,6 +98,11 @@ function elements(memory: WebAssembly.Memory, dtype: Dtype, v: View): FloatArray
   return floatArray(dtype, memory.buffer, v.offset * DTYPES[dtype].bytes, length);
 }
 
+/** Whether the library can be loaded and has what a native kernel calls. */
+export function hasGemm(libraryPath: string): boolean {
+  return loadGemm(libraryPath) !== undefined;
+}
+
 function loadGemm(path: string): Record<Dtype, ForeignFunction> | undefined {
   const library = loadLibrary(path);
   const float64 = library?.find(prototype('cblas_dgemm', 'double'));

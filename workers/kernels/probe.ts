@@ -1,0 +1,46 @@
+// What a kernel is worth on this machine: is it right, and how fast is it? In a small memory of its own.
+
+import { denseView } from '../../shared/math/view.ts';
+import type { Kernel } from './kernel.ts';
+import { selfTest } from './self-test.ts';
+import { createKernel, type KernelSource, scratchBytes } from './source.ts';
+
+const PAGE_BYTES = 65_536;
+/** A product that fills no cache but the first two, and is done in about a millisecond. */
+const SIDE = 192;
+/** Long enough for an engine to have compiled its best. */
+const MEASURED_MS = 40;
+
+/** A sentence about the first wrong answer of the kernel's self-test, or undefined where all are right. */
+export function faultOf(source: KernelSource): string | undefined {
+  const { kernel, memory, free } = build(source, PAGE_BYTES);
+  return selfTest(kernel, memory, free);
+}
+
+/** GFLOP/s of a float64 product of moderate size, the best of many. Takes MEASURED_MS. */
+export function speedOf(source: KernelSource): number {
+  const elements = SIDE * SIDE;
+  const { kernel, free } = build(source, 3 * elements * Float64Array.BYTES_PER_ELEMENT);
+  const matrix = (index: number) =>
+    denseView(SIDE, SIDE, free / Float64Array.BYTES_PER_ELEMENT + index * elements, 'C');
+  const [a, b, c] = [matrix(0), matrix(1), matrix(2)];
+  let bestMs = Number.POSITIVE_INFINITY;
+  for (const end = performance.now() + MEASURED_MS; performance.now() < end; ) {
+    const start = performance.now();
+    kernel.gemm({ dtype: 'float64', alpha: 1, a, b, beta: 0, c });
+    bestMs = Math.min(bestMs, performance.now() - start);
+  }
+  return (2 * SIDE ** 3) / bestMs / 1e6;
+}
+
+/** A kernel over its scratch, with `bytes` from `free` on behind it. */
+function build(
+  source: KernelSource,
+  bytes: number,
+): { readonly kernel: Kernel; readonly memory: WebAssembly.Memory; readonly free: number } {
+  const free = Math.ceil(scratchBytes(source.name) / PAGE_BYTES) * PAGE_BYTES;
+  const pages = (free + Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES) / PAGE_BYTES;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const scratch = { byteOffset: 0, byteLength: scratchBytes(source.name) };
+  return { kernel: createKernel(source, memory, scratch), memory, free };
+}
