@@ -2,7 +2,7 @@
 // what is true is asked of the store, before and after. Everything told to Redis beyond that is a hint.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Job, WaitingError, Worker } from 'bullmq';
+import { type Job, WaitingChildrenError, WaitingError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { FrechetError } from '../shared/errors.ts';
 import {
@@ -105,6 +105,9 @@ export function startConsumer(
         await entry.moveToWait(token);
         throw new WaitingError();
       }
+      // Where all of them have been done meanwhile, it is tried again like anything else.
+      if (error instanceof BlocksMissing && (await entry.moveToWaitingChildren(token ?? '')))
+        throw new WaitingChildrenError();
       deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'retried' });
       deps.log.warn(
         { err: error, ...entry.data, attempt: entry.attemptsMade + 1 },
@@ -153,6 +156,13 @@ async function processSliceEntry(
   }
 }
 
+/** The finish of a job came before its last block; what it misses is in the queue, and stands before it there. */
+class BlocksMissing extends FrechetError {
+  constructor(count: number) {
+    super('unavailable', `${count} blocks are still missing`);
+  }
+}
+
 /**
  * Does what a reference asks for, as far as the store says that it is still to be done.
  *
@@ -188,8 +198,8 @@ export async function processReference(
 async function finishOrWait(deps: ConsumerDeps, { spec, plan }: KnownJob): Promise<void> {
   const missing = await finishJob(deps, spec, plan);
   if (missing.length === 0) return;
-  await deps.queue.enqueueMissing(spec, missing);
-  throw new FrechetError('unavailable', `${missing.length} blocks are still missing`);
+  if (plan.blocksTotal > 1) await deps.queue.enqueueMissing(spec, missing);
+  throw new BlocksMissing(missing.length);
 }
 
 async function computeBlock(

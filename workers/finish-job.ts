@@ -20,6 +20,10 @@ import type {
   Verification,
 } from '../shared/job/outcome.ts';
 import type { JobSpec } from '../shared/job/spec.ts';
+import { eachInFlight } from './load/in-flight.ts';
+
+/** They lie in different objects, and a job may have thousands. */
+const RECEIPTS_AT_ONCE = 16;
 
 export interface FinishDeps {
   readonly jobs: JobStore;
@@ -36,15 +40,20 @@ export interface FinishDeps {
  * @returns the indexes of blocks that are missing; empty where the job has ended, by this call or before it.
  */
 export async function finishJob(deps: FinishDeps, spec: JobSpec, plan: JobPlan): Promise<readonly number[]> {
-  const receipts: BlockReceipt[] = [];
-  const missing: number[] = [];
-  for (let index = 0; index < plan.blocksTotal; index++) {
+  const stored = new Set(await deps.jobs.listBlocks(spec.tenant, spec.id));
+  const all = Array.from({ length: plan.blocksTotal }, (_, index) => index);
+  const absent = all.filter(index => !stored.has(index));
+  if (absent.length > 0) return absent;
+  const receipts = new Map<number, BlockReceipt>();
+  await eachInFlight(all, RECEIPTS_AT_ONCE, async index => {
     const receipt = await readReceipt(deps.jobs, spec, index);
-    if (receipt === undefined) missing.push(index);
-    else receipts.push(receipt);
-  }
-  if (missing.length === 0) await endJob(deps, spec, succeeded(deps, spec, plan, receipts));
-  return missing;
+    if (receipt !== undefined) receipts.set(index, receipt);
+  });
+  const missing = all.filter(index => !receipts.has(index));
+  if (missing.length > 0) return missing;
+  const inOrder = all.map(index => receipts.get(index)!); // none is missing
+  await endJob(deps, spec, succeeded(deps, spec, plan, inOrder));
+  return [];
 }
 
 /** What is stored of a block. A damaged one is removed and counts as missing: it can be computed again. */

@@ -3,6 +3,7 @@
 
 import { type FlowJob, FlowProducer, type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { QUEUED_BLOCKS_MAX } from '../job/limits.ts';
 import type { JobSpec } from '../job/spec.ts';
 import { REDIS_PREFIX } from './redis.ts';
 import { createRounds, placeOf } from './rounds.ts';
@@ -45,13 +46,13 @@ export interface QueuedSlice extends SliceReference {
 }
 
 export interface WorkQueue {
-  /** Enqueues the given blocks of a job; those already known to the queue stay as they are. */
+  /** Enqueues the first of the given blocks of a job, and its finish; those already known to the queue stay as they are. */
   enqueue(spec: QueuedSpec, blocks: readonly number[], blocksTotal: number): Promise<void>;
-  /** Enqueues all blocks of many jobs, a few hundred at a time. */
+  /** Enqueues many jobs, a few hundred at a time. */
   enqueueAll(jobs: readonly QueuedJob[]): Promise<void>;
   /** Enqueues slices, at most a few hundred. */
   enqueueSlices(slices: readonly QueuedSlice[]): Promise<void>;
-  /** Enqueues blocks of a job whose finish is in the queue already and found them missing. */
+  /** Enqueues the first of the blocks that the finish of a job, which is being served, found missing: it is to wait for them. */
   enqueueMissing(spec: QueuedSpec, blocks: readonly number[]): Promise<void>;
   /** Whether the queue holds any entry for the job that will still run. */
   knows(spec: QueuedSpec, blocksTotal: number): Promise<boolean>;
@@ -64,7 +65,8 @@ export interface WorkQueue {
   close(): Promise<void>;
 }
 
-export function createWorkQueue(connection: Redis): WorkQueue {
+/** @param blocksAtOnce blocks of one job that are in the queue at a time */
+export function createWorkQueue(connection: Redis, blocksAtOnce = QUEUED_BLOCKS_MAX): WorkQueue {
   const queue = new Queue<WorkReference>(QUEUE_NAME, {
     connection,
     prefix: REDIS_PREFIX,
@@ -86,7 +88,7 @@ export function createWorkQueue(connection: Redis): WorkQueue {
     async enqueue(spec, blocks, blocksTotal) {
       const [round] = await rounds.begin([spec]);
       if (blocksTotal === 1) await queue.addBulk(blockEntries(spec, [0], round!));
-      else await flows.add(flowOf(spec, blocks, round!));
+      else await flows.add(flowOf(spec, blocks.slice(0, blocksAtOnce), round!));
     },
     async enqueueAll(jobs) {
       const firsts = await rounds.begin(jobs);
@@ -98,7 +100,7 @@ export function createWorkQueue(connection: Redis): WorkQueue {
         several.map(({ job, round }) =>
           flowOf(
             job,
-            Array.from({ length: job.blocksTotal }, (_, index) => index),
+            Array.from({ length: Math.min(job.blocksTotal, blocksAtOnce) }, (_, index) => index),
             round,
           ),
         ),
@@ -111,7 +113,9 @@ export function createWorkQueue(connection: Redis): WorkQueue {
     },
     async enqueueMissing(spec, blocks) {
       const [round] = await rounds.begin([spec]);
-      await queue.addBulk(blockEntries(spec, blocks, round!));
+      const parent = { id: entryId(spec.id, null), queue: queue.qualifiedName };
+      const entries = childEntries(spec, blocks.slice(0, blocksAtOnce), round!);
+      await queue.addBulk(entries.map(entry => ({ ...entry, opts: { ...entry.opts, parent } })));
     },
     async knows(spec, blocksTotal) {
       return willRun(blocksTotal === 1 ? entryId(spec.id, 0) : entryId(spec.id, null));
@@ -148,13 +152,17 @@ function flowOf(spec: QueuedSpec, blocks: readonly number[], round: number): Flo
     queueName: QUEUE_NAME,
     data: reference(spec, null),
     opts: { ...entryOptions(placeOf(spec.priority, 0)), jobId: entryId(spec.id, null) },
-    children: blockEntries(spec, blocks, round).map(entry => ({
-      ...entry,
-      queueName: QUEUE_NAME,
-      // A failed child must not hold its parent for ever: the finish looks into the store itself.
-      opts: { ...entry.opts, ignoreDependencyOnFailure: true },
-    })),
+    children: childEntries(spec, blocks, round).map(entry => ({ ...entry, queueName: QUEUE_NAME })),
   };
+}
+
+/** What a finish waits for. Of a job of more blocks it will find the others missing. */
+function childEntries(spec: QueuedSpec, blocks: readonly number[], round: number) {
+  return blockEntries(spec, blocks, round).map(entry => ({
+    ...entry,
+    // A failed child must not hold its parent for ever: the finish looks into the store itself.
+    opts: { ...entry.opts, ignoreDependencyOnFailure: true },
+  }));
 }
 
 /** One block in each round. */

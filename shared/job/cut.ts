@@ -235,10 +235,11 @@ function describeCut(
     return costOf({ members: members[1] - members[0], lines: lines[1] - lines[0] }).flops;
   }
 
-  const flops = Array.from({ length: blocksTotal }, (_, index) => blockFlops(index)).reduce(
-    (a, b) => a + b,
-    0n,
-  );
+  // All blocks are equal, but for the last line run of a member and the last member run.
+  const lastGroup = (groups - 1) * perMember;
+  const flopsOfGroup = (first: number) =>
+    BigInt(perMember - 1) * blockFlops(first) + blockFlops(first + perMember - 1);
+  const flops = BigInt(groups - 1) * flopsOfGroup(0) + flopsOfGroup(lastGroup);
   if (flops > JOB_FLOPS_MAX) throw tooLarge('the flops of the job', JOB_FLOPS_MAX, flops);
   return {
     flops,

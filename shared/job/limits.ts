@@ -47,8 +47,10 @@ export const STACK_MEMBERS_MAX = 1_000_000;
 export const RESULT_BYTES_MAX = 1024 * GIB;
 /** Largest job: about ten days of one core, far above any sane interactive use and below a runaway bill. */
 export const JOB_FLOPS_MAX = 10n ** 16n;
-/** Blocks of one job: every block is a queue entry and a line in the manifest. */
-export const JOB_BLOCKS_MAX = 1000;
+/** Blocks of one job: the largest result in blocks of the usual size. Each is a line in the manifest, of about 150 bytes. */
+export const JOB_BLOCKS_MAX = 16_384;
+/** Blocks of one job that are in the queue at a time; the others follow when these are done. */
+export const QUEUED_BLOCKS_MAX = 1000;
 /** A block of about this much arithmetic takes a second or two on one core, so that a drain never waits long. */
 export const BLOCK_FLOPS_TARGET = 4n * 10n ** 10n;
 /** A block of about this much output is stored in well under a second and streamed without a pause. */

@@ -13,6 +13,7 @@ import { createOpenJobs } from '../../shared/io/open-jobs.ts';
 import { createWorkQueue } from '../../shared/io/queue.ts';
 import { type ConnectionRole, connectRedis } from '../../shared/io/redis.ts';
 import { placeOf } from '../../shared/io/rounds.ts';
+import { QUEUED_BLOCKS_MAX } from '../../shared/job/limits.ts';
 import type { Outcome } from '../../shared/job/outcome.ts';
 import { createActiveBlocks } from '../../workers/active-blocks.ts';
 import { createCompany } from '../../workers/company.ts';
@@ -45,7 +46,7 @@ interface Works extends Rig {
   ended(job: Job): Promise<Outcome>;
 }
 
-async function createWorks(t: TestContext): Promise<Works> {
+async function createWorks(t: TestContext, { blocksAtOnce = QUEUED_BLOCKS_MAX } = {}): Promise<Works> {
   const rig = await createRig(t);
   const connect = (role: ConnectionRole) => {
     const connection = connectRedis(redis.url, role, () => undefined);
@@ -55,7 +56,7 @@ async function createWorks(t: TestContext): Promise<Works> {
   const producer = connect('producer');
   await new Promise(resolve => producer.once('ready', resolve));
   await producer.flushall();
-  const queue = createWorkQueue(producer);
+  const queue = createWorkQueue(producer, blocksAtOnce);
   t.after(() => queue.close());
   const live = createLive(producer);
   const bugs: Error[] = [];
@@ -175,6 +176,23 @@ describe('the consumer', () => {
     const { priority } = job.spec;
     const blocks = Array.from({ length: M }, (_, round) => placeOf(priority, round));
     assert.deepEqual(taken, [...blocks, placeOf(priority, 0)], 'the blocks, then the end');
+  });
+
+  test('a job of more blocks than are queued at a time is done wave by wave, without a retry', async t => {
+    const works = await createWorks(t, { blocksAtOnce: 20 });
+    const rows = 50;
+    const [tall, column] = [integers(rows, 2, 3), integers(2, 1, 4)];
+    const [A, direction] = [await upload(works, tall), await upload(works, column)];
+    const blockLimits = { ...ROOMY, bytes: 8 };
+    const job = await putJob(works, { operation: 'jvp', operands: { A }, direction, blockLimits });
+    assert.equal(job.plan.blocksTotal, rows);
+    await works.submit(job);
+    assert.equal(await works.consumerDeps.queue.waiting(), 20);
+    works.start();
+    assert.equal((await works.ended(job)).state, 'succeeded');
+    assert.deepEqual(plain(await readResult(works, job)), plain(product(tall, column).data));
+    await reached(() => works.counter('frechet_blocks_finished_total', { outcome: 'stored' }), rows);
+    assert.equal(await works.counter('frechet_blocks_finished_total', { outcome: 'retried' }), 0);
   });
 
   test('computes what is missing and nothing else: stored blocks are kept', async t => {
