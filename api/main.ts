@@ -68,6 +68,7 @@ async function startGateway(
   const subscriber = connect('subscriber');
   const store = await openStore(config.store, {
     onBytes: (direction, bytes) => metrics.frechet_store_bytes_total.inc({ direction }, bytes),
+    onOutage: error => log.warn({ err: error }, 'the store cannot be used yet; it is tried again'),
   });
   const jobs = new JobStore(store);
   const queue = createWorkQueue(producer);

@@ -75,6 +75,7 @@ async function startWorker(config: WorkerConfig, role: Role): Promise<{ readonly
   releasers.push('the queue', () => queue.close());
   const store = await openStore(config.store, {
     onBytes: (direction, bytes) => metrics.frechet_store_bytes_total.inc({ direction }, bytes),
+    onOutage: error => log.warn({ err: error }, 'the store cannot be used yet; it is tried again'),
   });
   const jobs = new JobStore(store);
   const shared = {

@@ -4,6 +4,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FrechetError } from '../../errors.ts';
 import { type Disk, isAbsent, systemCode, disk as systemDisk, translated } from './disk.ts';
 import { FolderSync } from './folder-sync.ts';
@@ -24,6 +25,27 @@ import { StoredFile } from './stored-file.ts';
 /** Folders remembered as durable; more only cost an fsync each when they come up again. */
 const DURABLE_FOLDERS_MAX = 10_000;
 
+/** A volume that could not be used is looked at again. */
+const PREPARE_AGAIN_MS = 1_000;
+/** What is wrong with a folder that was named, until somebody names another or changes its rights. */
+const MISTAKES: ReadonlySet<string | undefined> = new Set([
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOTDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
+]);
+const NO_LINKS_DETAIL = 'The volume of the store cannot create objects: it must support hard links.';
+/** From file systems without hard links. */
+const NO_LINKS: ReadonlySet<string | undefined> = new Set([
+  'EPERM',
+  'ENOSYS',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'EMLINK',
+]);
+
 /** POSIX allows either for a folder that still holds something. */
 const NOT_EMPTY: ReadonlySet<string | undefined> = new Set(['ENOTEMPTY', 'EEXIST']);
 
@@ -31,13 +53,45 @@ export interface FileStoreOptions {
   /** Hears of every byte that goes to or comes from the file system. */
   readonly onBytes?: (direction: 'read' | 'write', bytes: number) => void;
   readonly disk?: Disk;
+  /** Hears that the volume is full, away or failing when the store is opened. Without it that is thrown. */
+  readonly onOutage?: (error: Error) => void;
 }
 
-/** Opens (and makes, where it is missing) the store in folder `root`. */
+/**
+ * Opens (and makes, where it is missing) the store in folder `root`. A volume that is full or away may come back, so
+ * somebody who hears of it gets the store all the same, whose operations fail until then.
+ *
+ * @throws unavailable, store-full: outages, where `onOutage` does not hear of them, and what only a person can mend
+ */
 export async function openFileStore(root: string, options: FileStoreOptions = {}): Promise<Store> {
   const store = new FileStore(resolve(root), options);
-  await store.prepare();
+  try {
+    await store.prepare();
+  } catch (error) {
+    if (!(error instanceof FrechetError)) throw error;
+    const code = systemCode(error.cause);
+    if (MISTAKES.has(code)) throw mistake(root, code, error);
+    if (options.onOutage === undefined) throw error;
+    options.onOutage(error);
+    void prepareLater(store);
+  }
   return store;
+}
+
+function mistake(root: string, code: string | undefined, error: FrechetError): FrechetError {
+  if (error.message === NO_LINKS_DETAIL) return error;
+  const detail = `The store cannot be opened (${code}): see whether FRECHET_STORE names the right folder, and whether this user may write to ${root}.`;
+  return new FrechetError('unavailable', detail, {}, { cause: error.cause });
+}
+
+async function prepareLater(store: FileStore): Promise<void> {
+  for (let isPrepared = false; !isPrepared; ) {
+    await sleep(PREPARE_AGAIN_MS, undefined, { ref: false });
+    isPrepared = await store.prepare().then(
+      () => true,
+      () => false,
+    );
+  }
 }
 
 class FileStore implements Store {
@@ -226,12 +280,14 @@ class FileStore implements Store {
     const path = join(this.#temporaries, `${process.pid}-${randomBytes(12).toString('hex')}`);
     const file = await translated('be opened', () => this.#disk.open(path, 'wx', 0o600));
     try {
-      await file.close();
-      await this.#disk.link(path, `${path}-link`);
-      await this.#disk.unlink(`${path}-link`);
+      await translated('be opened', async () => {
+        await file.close();
+        await this.#disk.link(path, `${path}-link`);
+        await this.#disk.unlink(`${path}-link`);
+      });
     } catch (error) {
-      const detail = 'The volume of the store cannot create objects: it must support hard links.';
-      throw new FrechetError('unavailable', detail, {}, { cause: error });
+      if (!NO_LINKS.has(systemCode((error as Error).cause))) throw error;
+      throw new FrechetError('unavailable', NO_LINKS_DETAIL, {}, { cause: (error as Error).cause });
     } finally {
       await this.#disk.unlink(path).catch(() => undefined);
     }

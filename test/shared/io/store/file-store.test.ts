@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { disk } from '../../../../shared/io/store/disk.ts';
 import { openFileStore } from '../../../../shared/io/store/file-store.ts';
 import { keySegments, type Store } from '../../../../shared/io/store/store.ts';
@@ -206,6 +207,38 @@ test('a volume without hard links is refused when it is opened', async context =
   );
   assert.match(error.message, /hard links/);
 });
+
+test('a folder that this user may not write to is told of, with what to do', async context => {
+  const mkdir = () => Promise.reject(Object.assign(new Error('EACCES'), { code: 'EACCES' }));
+  const opened = openFileStore(await temporaryFolder(context), {
+    disk: { ...disk, mkdir: mkdir as typeof disk.mkdir },
+    onOutage: () => assert.fail('nothing to wait for'),
+  });
+  assert.match((await failsWith('unavailable', opened)).message, /EACCES.*FRECHET_STORE/);
+});
+
+for (const [code, slug] of [
+  ['ENOSPC', 'store-full'],
+  ['EIO', 'unavailable'],
+] as const)
+  test(`a volume with ${code} when it is opened is waited for, where somebody hears of it`, async context => {
+    let isAway = true;
+    const fails = () => Promise.reject(Object.assign(new Error(code), { code }));
+    const faulty: typeof disk = {
+      ...disk,
+      mkdir: ((...given) => (isAway ? fails() : disk.mkdir(...given))) as typeof disk.mkdir,
+      open: (...given) => (isAway ? fails() : disk.open(...given)),
+    };
+    const root = await temporaryFolder(context);
+    await failsWith(slug, openFileStore(root, { disk: faulty }));
+    const outages: Error[] = [];
+    const store = await openFileStore(root, { disk: faulty, onOutage: error => void outages.push(error) });
+    assert.equal(outages.length, 1);
+    await failsWith(slug, store.put('k', [bytes('x')], CREATE));
+    isAway = false;
+    for (let i = 0; i < 100 && !(await readdir(root)).includes('tmp'); i++) await sleep(50);
+    assert.equal(await store.put('k', [bytes('x')], CREATE), true);
+  });
 
 test('a link that NFS reports as EEXIST although it is our own counts as won', async context => {
   const link = async (from: string, to: string) => {
