@@ -14,6 +14,7 @@ import { createMetrics } from '../shared/io/metrics.ts';
 import { createOpenJobs } from '../shared/io/open-jobs.ts';
 import { createReadiness, startAdminListener, storeCheck } from '../shared/io/probes.ts';
 import { createWorkQueue } from '../shared/io/queue.ts';
+import { recently } from '../shared/io/recent.ts';
 import { startReconciler } from '../shared/io/reconciler.ts';
 import { connectRedis, redisCall, redisFault, redisPolicyFault } from '../shared/io/redis.ts';
 import type { Releasers } from '../shared/io/releasers.ts';
@@ -77,6 +78,12 @@ async function startGateway(
   const tenants = await openTenants(config, log, releasers);
   const arrays = new ArrayStore(store);
   const live = createLive(producer);
+  // Asked with every job.
+  const recentLive = {
+    ...live,
+    workingSets: recently(() => live.workingSets(Date.now())),
+    pressure: recently(() => live.pressure()),
+  };
   const base: Omit<GatewayDeps, 'smallJobs'> = {
     config,
     version,
@@ -89,7 +96,7 @@ async function startGateway(
     claims: createClaims(store),
     batchProgress: createBatchProgress(jobs),
     queue,
-    live,
+    live: recentLive,
     events: createJobEvents(jobs),
     storedBytes: createStoredBytes({ arrays, jobs, live, log, tenants }),
     drainRate: createDrainRate(Date.now),
@@ -102,7 +109,7 @@ async function startGateway(
       store: storeCheck(store, 'gateway'),
     }),
     limitation: createReadiness({ Redis: redisCheck }),
-    redisFault: redisCheck,
+    redisFault: recently(redisCheck, fault => fault === undefined),
     loopDelayMs: watchEventLoop(releasers),
     draining,
   };

@@ -13,9 +13,10 @@ import {
 } from '../shared/io/queue.ts';
 import { REDIS_PREFIX } from '../shared/io/redis.ts';
 import { queueTelemetry } from '../shared/io/tracing.ts';
+import type { BlockReceipt } from '../shared/job/outcome.ts';
 import { type ActiveBlocks, flopsDone } from './active-blocks.ts';
 import { Cancelled, type Execution } from './execute/executor.ts';
-import { failJob, finalProblem, finishJob, readReceipt } from './finish-job.ts';
+import { failJob, finalProblem, finishJob, finishWith, readReceipt } from './finish-job.ts';
 import { hint } from './hint.ts';
 import type { KnownJob, KnownJobs } from './known-jobs.ts';
 import { type BlockWork, runBlock } from './run-block.ts';
@@ -37,8 +38,11 @@ export interface Consumer {
   close(drainMs: number): Promise<void>;
 }
 
-/** Blocks at a time: while one computes, another loads and a third is stored. Memory is what really limits them. */
+/** Blocks at a time: while one computes, another loads and others are stored. Memory is what really limits them. */
 const BLOCKS_AT_ONCE = 4;
+/** Of blocks that compute for long, none is taken that somebody else could begin before. */
+const LONG_BLOCKS_AT_ONCE = 2;
+const LONG_SECONDS = 0.1;
 /** A lock is renewed at half of this; a worker that cannot do that for so long is taken for dead. */
 const LOCK_MS = 15_000;
 /** How often within that time one of the workers looks for lost locks: a death is noticed within about two locks. */
@@ -53,7 +57,8 @@ const TELL_MS = 500;
 const CLOSE_MS_MAX = 2_000;
 const IDLE_POLL_MS = 20;
 
-type Compute = (work: BlockWork) => Promise<void>;
+/** Answers the receipt it has stored, where it knows it. */
+type Compute = (work: BlockWork) => Promise<BlockReceipt | undefined>;
 
 export interface ConsumerTimes {
   /** A lock that has not been renewed for so long is taken for lost, with the worker that held it. */
@@ -98,7 +103,7 @@ export function startConsumer(
       // The queue counts attempts that were never ended: their worker died, stood still or lost Redis.
       const isSuspect = entry.stalledCounter > 0;
       if ('slice' in entry.data) await processSliceEntry(deps, entry.data, isSuspect);
-      else await processReference(deps, entry.data, isSuspect);
+      else adapt(await processReference(deps, entry.data, isSuspect));
     } catch (error) {
       if (isBug(error)) deps.onBug(error);
       if (error instanceof Cancelled && isHandingBack) {
@@ -117,6 +122,12 @@ export function startConsumer(
     } finally {
       entries -= 1;
     }
+  }
+
+  /** Blocks of a job are alike, so the next will take about as long as this one. */
+  function adapt(done: BlockReceipt | undefined): void {
+    if (done === undefined) return;
+    worker.concurrency = done.seconds.compute > LONG_SECONDS ? LONG_BLOCKS_AT_ONCE : BLOCKS_AT_ONCE;
   }
 
   return {
@@ -168,6 +179,7 @@ class BlocksMissing extends FrechetError {
  *
  * @param isSuspect whether a worker may have died over this very reference
  * @param compute runs and stores a block
+ * @returns what is stored of a block that was asked for and is there
  * @throws what may be mended by trying again
  */
 export async function processReference(
@@ -175,24 +187,33 @@ export async function processReference(
   { tenant, jobId, block }: BlockReference,
   isSuspect: boolean,
   compute: Compute = work => runBlock(deps, work),
-): Promise<void> {
+): Promise<BlockReceipt | undefined> {
   const job = await deps.known.get(tenant, jobId);
   // Deleted or ended meanwhile: nothing is owed to anybody.
-  if (job === undefined) return;
+  if (job === undefined) return undefined;
   if (await deps.jobs.hasOutcome(tenant, jobId)) {
     if (block !== null) deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'cancelled' });
     // A job that was cancelled while it was being enqueued may have got back into the backlog.
     await hint(deps, () => deps.live.noteFinished(jobId));
-    return;
+    return undefined;
   }
-  if (block === null) return finishOrWait(deps, job);
+  if (block === null) {
+    await finishOrWait(deps, job);
+    return undefined;
+  }
   const startedAt = new Date(deps.clock()).toISOString();
+  let receipt: BlockReceipt | undefined;
   try {
-    await computeBlock(deps, job, block, isSuspect, compute);
+    receipt = await computeBlock(deps, job, block, isSuspect, compute);
   } catch (error) {
-    return endUnlessRetried(deps, job, error, startedAt);
+    await endUnlessRetried(deps, job, error, startedAt);
+    return undefined;
   }
-  if (job.plan.blocksTotal === 1) await finishOrWait(deps, job);
+  if (job.plan.blocksTotal === 1) {
+    if (receipt === undefined) await finishOrWait(deps, job);
+    else await finishWith(deps, job.spec, job.plan, [receipt]);
+  }
+  return receipt;
 }
 
 async function finishOrWait(deps: ConsumerDeps, { spec, plan }: KnownJob): Promise<void> {
@@ -208,10 +229,11 @@ async function computeBlock(
   block: number,
   isSuspect: boolean,
   compute: Compute,
-): Promise<void> {
-  if ((await readReceipt(deps.jobs, spec, block)) !== undefined) {
+): Promise<BlockReceipt | undefined> {
+  const present = await readReceipt(deps.jobs, spec, block);
+  if (present !== undefined) {
     deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'present' });
-    return;
+    return present;
   }
   const address = { tenant: spec.tenant, jobId: spec.id, block };
   const active = deps.active.begin({ ...address, flops: plan.blockFlops(block) });
@@ -221,13 +243,14 @@ async function computeBlock(
     const onExecution = (execution: Execution) => {
       active.execution = execution;
     };
-    await runGuarded(deps, address, { isSuspect, signal }, () =>
+    const receipt = await runGuarded(deps, address, { isSuspect, signal }, () =>
       compute({ spec, plan, index: block, signal, onExecution }),
     );
     await hint(deps, async () => {
       await deps.live.noteBlockDone(spec.id, block, plan.blockFlops(block));
       await deps.live.publish({ type: 'block', tenant: spec.tenant, jobId: spec.id, block });
     });
+    return receipt;
   } finally {
     deps.active.end(active);
   }

@@ -52,8 +52,18 @@ export async function finishJob(deps: FinishDeps, spec: JobSpec, plan: JobPlan):
   const missing = all.filter(index => !receipts.has(index));
   if (missing.length > 0) return missing;
   const inOrder = all.map(index => receipts.get(index)!); // none is missing
-  await endJob(deps, spec, succeeded(deps, spec, plan, inOrder));
+  await finishWith(deps, spec, plan, inOrder);
   return [];
+}
+
+/** @param receipts what is stored of all blocks, in their order */
+export function finishWith(
+  deps: FinishDeps,
+  spec: JobSpec,
+  plan: JobPlan,
+  receipts: readonly BlockReceipt[],
+): Promise<void> {
+  return endJob(deps, spec, succeeded(deps, spec, plan, receipts));
 }
 
 /** What is stored of a block. A damaged one is removed and counts as missing: it can be computed again. */

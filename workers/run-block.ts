@@ -53,15 +53,19 @@ const ATTEMPT_KERNELS = ['own', 'own', 'reproducible'] as const;
 /**
  * Computes, verifies and stores one block.
  *
+ * @returns its receipt; undefined where another was stored before
  * @throws Cancelled; operand-lost, operand-corrupt, verification-failed, value-not-finite (final); busy and outage kinds
  */
-export async function runBlock(deps: BlockDeps, work: BlockWork): Promise<void> {
+export async function runBlock(deps: BlockDeps, work: BlockWork): Promise<BlockReceipt | undefined> {
+  let written: BlockReceipt | undefined;
   await computeBlock(deps, work, async (data, receipt) => {
     const storeStart = performance.now();
     const stored = await deps.jobs.putBlock(work.spec.tenant, work.spec.id, [data], receipt);
     const store = receipt.seconds.store + secondsSince(storeStart);
     observeBlock(deps.metrics, work, stored, { ...receipt.seconds, store }, receipt.kernel);
+    if (stored) written = receipt;
   });
+  return written;
 }
 
 /**

@@ -172,8 +172,10 @@ async function settle(
   const id = sliceId(batchId, slice);
   const flops = jobs.reduce((sum, { spec, plan }) => (ended.has(spec.id) ? sum + plan.flops : sum), 0n);
   await hint(deps, async () => {
-    await deps.live.noteSliceFinished(id, ended.size, flops);
-    await deps.live.publish({ type: 'slice', tenant, jobId: id });
+    await Promise.all([
+      deps.live.noteSliceFinished(id, ended.size, flops),
+      deps.live.publish({ type: 'slice', tenant, jobId: id }),
+    ]);
   });
   if (footer.batch !== null) await deps.openJobs.removeBatch(tenant, batchId);
   await enqueueLeft(

@@ -22,17 +22,17 @@ export interface SuspectDeps {
  *
  * @throws block-poisoned; what `work` throws; the signal's reason
  */
-export async function runGuarded(
+export async function runGuarded<T>(
   deps: SuspectDeps,
   address: BlockAddress,
   { isSuspect, signal }: { readonly isSuspect: boolean; readonly signal: AbortSignal },
-  work: () => Promise<void>,
-): Promise<void> {
+  work: () => Promise<T>,
+): Promise<T> {
   if (!isSuspect) return deps.company.run('together', signal, work);
-  await deps.company.run('alone', signal, () => runMarked(deps, address, work));
+  return deps.company.run('alone', signal, () => runMarked(deps, address, work));
 }
 
-async function runMarked(deps: SuspectDeps, address: BlockAddress, work: () => Promise<void>): Promise<void> {
+async function runMarked<T>(deps: SuspectDeps, address: BlockAddress, work: () => Promise<T>): Promise<T> {
   const { attempts, log } = deps;
   const deaths = await attempts.count(address);
   if (deaths >= DEATHS_MAX) {
@@ -41,14 +41,16 @@ async function runMarked(deps: SuspectDeps, address: BlockAddress, work: () => P
   }
   log.info({ ...address, deaths }, 'a block whose last attempt never ended runs alone');
   await attempts.begin(address);
+  let done: T;
   try {
-    await work();
+    done = await work();
   } catch (error) {
     // The process is about to end over it: a death like any other, and the marker is to tell of it.
     if (!isBug(error)) await endAttempt(deps, address);
     throw error;
   }
   await endAttempt(deps, address);
+  return done;
 }
 
 /** A marker that cannot be removed is one false death; a worker that meets the block again removes its own. */

@@ -85,9 +85,10 @@ async function storeGroup(
   const work = workOf(tenant, id, group);
   await admit(deps, work);
   try {
-    // The marker first, as for a job.
-    await deps.openJobs.addBatch(tenant, id);
-    await store(deps, tenant, { id, createdAt }, group);
+    // The marker is there first, as for a job.
+    const marked = deps.openJobs.addBatch(tenant, id);
+    marked.catch(() => undefined); // it is met where the group is stored
+    await store(deps, tenant, { id, createdAt, marked }, group);
     if (mayLoseMarker(id, deps.clock())) await deps.openJobs.addBatch(tenant, id);
   } catch (error) {
     await withdrawUnlessStored(deps, tenant, id, work);
@@ -123,7 +124,7 @@ function workOf(tenant: string, id: string, group: readonly KnownJob[]): Work {
 async function store(
   { jobs }: GroupDeps,
   tenant: string,
-  about: { readonly id: string; readonly createdAt: string },
+  { marked, ...about }: { readonly id: string; readonly createdAt: string; readonly marked: Promise<void> },
   group: readonly KnownJob[],
 ): Promise<void> {
   const writer = jobs.batches.write();
@@ -136,7 +137,7 @@ async function store(
       await writer.add(record, arraysOf(job.spec));
     }
     const expiresIn = Math.max(...group.map(({ spec }) => spec.expiresIn));
-    await writer.commit({ ...about, tenant, rejected: 0, expiresIn, claim: null, isGroup: true });
+    await writer.commit({ ...about, tenant, rejected: 0, expiresIn, claim: null, isGroup: true }, marked);
   } finally {
     await writer.discard();
   }

@@ -104,9 +104,10 @@ export class BatchWriter {
     this.#index.push(entry);
   }
 
-  /** Nothing can be added afterwards. False where there is a batch of this id. */
+  /** Nothing can be added afterwards. False where there is a batch of this id. @param marked resolves when its marker is set */
   async commit(
     about: Pick<BatchFooter, 'id' | 'tenant' | 'createdAt' | 'rejected' | 'expiresIn' | 'claim' | 'isGroup'>,
+    marked?: Promise<void>,
   ): Promise<boolean> {
     const recordBytes = this.#bytes;
     await this.#write(Buffer.concat(this.#index));
@@ -123,9 +124,10 @@ export class BatchWriter {
     };
     const key = `${batchKey(about.tenant, about.id)}/lines`;
     const parts = [last, encodeFooter(footer)];
-    if (this.#staged === undefined) return this.#store.put(key, parts, { exclusive: true });
+    const options = { exclusive: true, ...(marked && { after: marked }) };
+    if (this.#staged === undefined) return this.#store.put(key, parts, options);
     for (const part of parts) await this.#staged.write(part);
-    return this.#staged.commit(key, { exclusive: true });
+    return this.#staged.commit(key, options);
   }
 
   /** May be called at any time; after a commit it does nothing. */

@@ -102,7 +102,7 @@ function report(
   return {
     seed,
     jobs: promised.length,
-    states: count(promised.map(job => job.finalState ?? 'none')),
+    states: count(promised.map(job => job.finalState ?? (job.isDeleted ? 'deleted unseen' : 'none'))),
     faults: count(past.map(fault => fault.kind)),
     hasSmallDisk,
     losses: lines.filter(isLoss),

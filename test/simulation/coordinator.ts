@@ -203,12 +203,14 @@ async function livesThrough(seed: number, random: Random, isExclusive: boolean):
     return true;
   }
 
-  function processEntry(view: View, deps: ConsumerDeps, { reference, stalls }: Entry): Promise<void> {
+  async function processEntry(view: View, deps: ConsumerDeps, { reference, stalls }: Entry): Promise<void> {
     const isSuspect = stalls > 0;
-    if (!('slice' in reference))
-      return processReference(deps, reference, isSuspect, work => compute(view, work));
+    if (!('slice' in reference)) {
+      await processReference(deps, reference, isSuspect, work => compute(view, work));
+      return;
+    }
     const { signal } = new AbortController();
-    return processSlice(deps, reference, isSuspect, signal, (_, { spec, plan }) =>
+    await processSlice(deps, reference, isSuspect, signal, (_, { spec, plan }) =>
       computeSmall(view, spec.id, plan.block(0)),
     );
   }
@@ -221,16 +223,15 @@ async function livesThrough(seed: number, random: Random, isExclusive: boolean):
     return { data, receipt: { ...RECEIPT, ...range, index: 0, bytes: data.byteLength, sha256 } };
   }
 
-  async function compute({ jobs, redisGate }: View, { spec, plan, index, signal }: BlockWork): Promise<void> {
+  async function compute(
+    { jobs, redisGate }: View,
+    { spec, plan, index, signal }: BlockWork,
+  ): Promise<BlockReceipt | undefined> {
     for (let step = random.below(4); step > 0; step -= 1) await redisGate().catch(() => undefined);
     signal.throwIfAborted();
     const data = blockData(spec.id, index);
-    await jobs.putBlock(spec.tenant, spec.id, [data], {
-      ...RECEIPT,
-      ...plan.block(index),
-      index,
-      bytes: data.byteLength,
-    });
+    const receipt = { ...RECEIPT, ...plan.block(index), index, bytes: data.byteLength };
+    return (await jobs.putBlock(spec.tenant, spec.id, [data], receipt)) ? receipt : undefined;
   }
 
   const roles = [runGateway, runGateway, runWorker, runWorker];

@@ -55,7 +55,10 @@ export function createMemoryStore(objects: Objects, gate: () => Promise<void>): 
   }
 
   return {
-    put: (key, parts, options) => effect(() => objects.put(key, parts, options)),
+    put: async (key, parts, options) => {
+      await options.after;
+      return effect(() => objects.put(key, parts, options));
+    },
     stage: () => {
       assert(false, 'nothing of the simulation is streamed');
     },

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FrechetError } from '../../errors.ts';
+import { recently } from '../recent.ts';
 import { type Disk, isAbsent, systemCode, disk as systemDisk, translated } from './disk.ts';
 import { FolderSync } from './folder-sync.ts';
 import { StagedFile, type StagingGround } from './staged-file.ts';
@@ -235,7 +236,9 @@ class FileStore implements Store {
     });
   }
 
-  async usage(): Promise<VolumeUsage> {
+  readonly usage = recently(() => this.#measureVolume());
+
+  async #measureVolume(): Promise<VolumeUsage> {
     return translated('measure its volume', async () => {
       const volume = await this.#disk.statfs(this.#root);
       return { freeBytes: volume.bavail * volume.bsize, totalBytes: volume.blocks * volume.bsize };

@@ -57,6 +57,7 @@ export class StagedFile implements StagedObject {
       folderReady.catch(() => undefined);
       await this.#seal();
       await folderReady;
+      await options.after;
       const won = options.exclusive ? await this.#link(path, folder) : await this.#rename(path, folder);
       // The loser waits too: "it is there already" must not be unsaid by a power failure.
       await this.#ground.syncFolder(folder);

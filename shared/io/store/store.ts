@@ -10,6 +10,8 @@ export const DOCUMENT_BYTES_MAX = 64 * 1024 * 1024;
 export interface PutOptions {
   /** Create only: false is the answer where an object is there already, which stays untouched. Else replace atomically. */
   readonly exclusive: boolean;
+  /** The object does not appear before this has resolved, and never where it rejects; its bytes may be written meanwhile. */
+  readonly after?: Promise<unknown>;
 }
 
 export interface ListOptions {

@@ -1,0 +1,226 @@
+// What a second worker is worth, what a block costs beside its arithmetic, and how a whole job compares with NumPy that
+// loads, multiplies and saves the same files with as many threads. Real gateway, workers and Redis; every result of a
+// large job is checked exactly.
+//
+//   npm run bench:scale -- [--json] [--side N] [--numpy-side N] [--jobs N] [blocks | jobs | overhead | numpy …]      all, or the parts named
+
+import { execFile } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs, promisify } from 'node:util';
+import { computeCores } from '../../shared/io/cores.ts';
+import { createClient, type JobDocument } from '../support/client.ts';
+import { startStack } from '../support/processes.ts';
+import { type IntegerMatrix, integersOf, isRight, npyBytes, uploadIntegers } from './integer-operands.ts';
+import { machine, table } from './measure.ts';
+
+const PARTS = ['blocks', 'jobs', 'overhead', 'numpy'] as const;
+type Part = (typeof PARTS)[number];
+const RUNS = 3;
+const LOOK_MS = 5;
+/** A product of this side is a job of its own, of a few milliseconds: no slice, and one block. */
+const MEDIUM_SIDE = 512;
+/** Of this side it is all overhead, and still no slice. */
+const LIGHT_SIDE = 128;
+
+interface Figure {
+  readonly bench: 'scale';
+  readonly what: Part;
+  readonly workers: number;
+  readonly threads: number;
+  readonly seconds: number;
+  readonly blocks: number;
+  /** Of `overhead`: milliseconds of each block that are not arithmetic: everything else, loading too. */
+  readonly overheadMs?: number;
+  /** Of `numpy`: what it took; null where there is no NumPy. */
+  readonly numpySeconds?: number | null;
+}
+
+interface Sizes {
+  readonly side: number;
+  readonly jobs: number;
+}
+
+type Client = ReturnType<typeof createClient>;
+
+/** One worker and two, of one thread each, doing one job of many blocks and then many jobs of one. */
+async function measureWorkers(parts: ReadonlySet<Part>, workers: number, sizes: Sizes): Promise<Figure[]> {
+  const stack = await startStack({ workers, env: { FRECHET_THREADS: '1', FRECHET_MEMORY_BYTES: '2GiB' } });
+  const figure = { bench: 'scale' as const, workers, threads: 1 };
+  try {
+    const client = createClient(stack.url);
+    const figures: Figure[] = [];
+    if (parts.has('blocks')) {
+      const [a, h] = [integersOf(sizes.side, sizes.side, 1), integersOf(sizes.side, sizes.side, 2)];
+      const { seconds, job } = await computeLarge(client, a, h);
+      figures.push({ ...figure, what: 'blocks', seconds, blocks: job.progress.blocksTotal });
+    }
+    if (parts.has('jobs')) {
+      const { seconds } = await best(() => computeMany(client, MEDIUM_SIDE, sizes.jobs));
+      figures.push({ ...figure, what: 'jobs', seconds, blocks: sizes.jobs });
+    }
+    if (parts.has('overhead') && workers === 1) {
+      const { seconds, computeSeconds } = await best(() => computeMany(client, LIGHT_SIDE, sizes.jobs));
+      const overheadMs = ((seconds - computeSeconds) / sizes.jobs) * 1000;
+      figures.push({ ...figure, what: 'overhead', seconds, blocks: sizes.jobs, overheadMs });
+    }
+    return figures;
+  } finally {
+    await stack.stop();
+  }
+}
+
+async function best<T extends { readonly seconds: number }>(run: () => Promise<T>): Promise<T> {
+  const all: T[] = [];
+  while (all.length < RUNS) all.push(await run());
+  return all.reduce((a, b) => (b.seconds < a.seconds ? b : a));
+}
+
+/** The best of RUNS; in the first, arrays also have to be read from the disk. */
+async function computeLarge(client: Client, a: IntegerMatrix, h: IntegerMatrix) {
+  const [A, direction] = [await uploadIntegers(client.url, a), await uploadIntegers(client.url, h)];
+  const fastest = await best(async () => {
+    const start = performance.now();
+    const submitted = await client.submit(
+      { operation: 'jvp', operands: { A }, direction },
+      { Prefer: 'wait=30' },
+    );
+    const job = await client.until(submitted.id);
+    return { seconds: (performance.now() - start) / 1000, job };
+  });
+  if (fastest.job.state !== 'succeeded') throw new Error(JSON.stringify(fastest.job.error));
+  if (!(await isRight(client.url, fastest.job.id, a, h))) throw new Error('the result is wrong');
+  return fastest;
+}
+
+/** A batch of equal products: seconds from its submission to its last job, and those in which one was computed. */
+async function computeMany(client: Client, side: number, jobs: number) {
+  const A = await uploadIntegers(client.url, integersOf(side, side, 3));
+  const line = JSON.stringify({ operation: 'jvp', operands: { A }, direction: A });
+  const start = performance.now();
+  const headers = { 'Content-Type': 'application/x-ndjson' };
+  const answer = await client.post('/v1/batches', `${line}\n`.repeat(jobs), headers);
+  const { links } = (await answer.json()) as { links: { self: string } };
+  await untilSucceeded(client, links.self, jobs);
+  const seconds = (performance.now() - start) / 1000;
+  return { seconds, computeSeconds: await computeSecondsOf(client, links.self) };
+}
+
+async function untilSucceeded(client: Client, path: string, jobs: number): Promise<void> {
+  for (;;) {
+    const { counts } = (await (await client.get(path)).json()) as { counts: Record<string, number> };
+    if (counts.succeeded === jobs) return;
+    if (counts.queued === 0 && counts.running === 0) throw new Error('a job of a batch did not succeed');
+    await sleep(LOOK_MS);
+  }
+}
+
+async function computeSecondsOf(client: Client, path: string): Promise<number> {
+  const lines = (await (await client.get(`${path}/jobs`)).text()).trim().split('\n');
+  return lines
+    .map(line => (JSON.parse(line) as { job: JobDocument }).job.timings?.computeSeconds ?? 0)
+    .reduce((a, b) => a + b, 0);
+}
+
+/** The whole way of a product whose operands are there: of a job, and of NumPy over files. */
+async function measureNumpy(side: number): Promise<Figure> {
+  const threads = computeCores();
+  const [a, h] = [integersOf(side, side, 1), integersOf(side, side, 2)];
+  const stack = await startStack({ env: { FRECHET_THREADS: String(threads) } });
+  try {
+    const { seconds, job } = await computeLarge(createClient(stack.url), a, h);
+    const blocks = job.progress.blocksTotal;
+    const numpySeconds = await numpy(threads, a, h);
+    return { bench: 'scale', what: 'numpy', workers: 1, threads, seconds, blocks, numpySeconds };
+  } finally {
+    await stack.stop();
+  }
+}
+
+const NUMPY_PROGRAM = `
+import os, sys, time
+import numpy
+best = float('inf')
+for _ in range(${RUNS}):
+    start = time.perf_counter()
+    product = numpy.load(sys.argv[1]) @ numpy.load(sys.argv[2])
+    with open(sys.argv[3], 'wb') as file:
+        numpy.save(file, product)
+        file.flush()
+        os.fsync(file.fileno())
+    best = min(best, time.perf_counter() - start)
+print(best)
+`;
+
+/** Seconds; null where there is no NumPy. */
+async function numpy(threads: number, a: IntegerMatrix, h: IntegerMatrix): Promise<number | null> {
+  const folder = await mkdtemp(join(tmpdir(), 'frechet-bench-'));
+  try {
+    const paths = ['a.npy', 'h.npy', 'c.npy'].map(name => join(folder, name));
+    for (const [index, matrix] of [a, h].entries())
+      await pipeline(Readable.from(npyBytes(matrix)), createWriteStream(paths[index]!));
+    const { OPENBLAS_CORETYPE: _core, OPENBLAS_L2_SIZE: _cache, ...env } = process.env;
+    const numbers = { OPENBLAS_NUM_THREADS: String(threads), OMP_NUM_THREADS: String(threads) };
+    const run = promisify(execFile)('python3', ['-c', NUMPY_PROGRAM, ...paths], {
+      env: { ...env, ...numbers },
+    });
+    return Number((await run).stdout);
+  } catch (error) {
+    console.error(`NumPy is not measured: ${(error as Error).message.split('\n').at(-2) ?? error}`);
+    return null;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean' },
+      side: { type: 'string', default: '6144' },
+      jobs: { type: 'string', default: '500' },
+      'numpy-side': { type: 'string', default: '4096' },
+    },
+  });
+  const unknown = positionals.find(word => !PARTS.includes(word as Part));
+  if (unknown !== undefined) throw new Error(`there is no part "${unknown}"; there are ${PARTS.join(', ')}`);
+  const parts = new Set(positionals.length === 0 ? PARTS : (positionals as Part[]));
+  const sizes = { side: Number(values.side), jobs: Number(values.jobs) };
+  const figures: Figure[] = [];
+  for (const workers of [1, 2]) figures.push(...(await measureWorkers(parts, workers, sizes)));
+  if (parts.has('numpy')) figures.push(await measureNumpy(Number(values['numpy-side'])));
+  if (values.json) for (const figure of figures) console.log(JSON.stringify(figure));
+  else print(figures);
+}
+
+function print(figures: readonly Figure[]): void {
+  const rows = figures.map(figure => [
+    figure.what,
+    String(figure.workers),
+    String(figure.threads),
+    String(figure.blocks),
+    figure.seconds.toFixed(3),
+    meaningOf(figure, figures),
+  ]);
+  console.log(`${machine()}\n`);
+  console.log(table([['what', 'workers', 'threads', 'blocks', 's', 'that is'], ...rows]));
+}
+
+/** What a figure says beside another of the same run. */
+function meaningOf(figure: Figure, figures: readonly Figure[]): string {
+  const { what, workers, seconds, overheadMs, numpySeconds } = figure;
+  if (overheadMs !== undefined) return `${overheadMs.toFixed(2)} ms a block beside its arithmetic`;
+  if (numpySeconds != null)
+    return `${(seconds / numpySeconds).toFixed(2)} of NumPy’s ${numpySeconds.toFixed(3)} s`;
+  const alone = figures.find(other => other.what === what && other.workers === 1);
+  if (workers === 1 || alone === undefined) return '';
+  return `${(alone.seconds / seconds).toFixed(2)} times one worker`;
+}
+
+await main();
