@@ -2,7 +2,7 @@
 // Real gateway, Redis and worker; beside them what BullMQ alone does on the same Redis in the same run. The memory of
 // all three is printed before and after: what has ended must not stay.
 //
-//   node dist/test/bench/http.js [--json] [--smoke] [--jobs N]      of each kind, N jobs
+//   node dist/test/bench/http.js [--json] [--jobs N]      of each kind, N jobs
 
 import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
@@ -101,7 +101,7 @@ const LOOK_MS = 20;
 /** Lines of batches of at most LINES, two of them at a time, until the last job has succeeded. */
 async function measureBatches(url: string, jobs: number): Promise<Figure> {
   const { post, close } = createPoster(url, BATCHES_AT_ONCE);
-  const lines = Math.min(LINES, jobs);
+  const lines = Math.min(LINES, Math.ceil(jobs / BATCHES_AT_ONCE));
   const count = Math.ceil(jobs / lines);
   const text = `${body}\n`.repeat(lines);
   const figure = await measure(`batches of ${lines}`, BATCHES_AT_ONCE, count, async () => {
@@ -165,9 +165,9 @@ async function memory({ gateway, workers, redisUrl }: Stack): Promise<string> {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { json: { type: 'boolean' }, smoke: { type: 'boolean' }, jobs: { type: 'string' } },
+    options: { json: { type: 'boolean' }, jobs: { type: 'string' } },
   });
-  const jobs = values.smoke ? 20 : Number(values.jobs ?? 5_000);
+  const jobs = Number(values.jobs ?? 5_000);
   const stack = await startStack();
   try {
     await measureSingle(stack.url, 16, Math.min(jobs, 1_000));

@@ -193,7 +193,8 @@ async function main(): Promise<void> {
   const parts = new Set(positionals.length === 0 ? PARTS : (positionals as Part[]));
   const sizes = { side: Number(values.side), jobs: Number(values.jobs) };
   const figures: Figure[] = [];
-  for (const workers of [1, 2]) figures.push(...(await measureWorkers(parts, workers, sizes)));
+  for (const workers of parts.has('blocks') || parts.has('jobs') ? [1, 2] : [1])
+    figures.push(...(await measureWorkers(parts, workers, sizes)));
   if (parts.has('numpy')) figures.push(await measureNumpy(Number(values['numpy-side'])));
   if (values.json) for (const figure of figures) console.log(JSON.stringify(figure));
   else print(figures);

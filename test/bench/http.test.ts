@@ -1,0 +1,31 @@
+// The benchmark of small jobs does not rot: a few hundred of them, one by one and by batch, are queued and succeed. The
+// program fails where a single one does not.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const program = fileURLToPath(new URL('./http.js', import.meta.url));
+const JOBS = 100;
+
+test('small jobs succeed over one connection, over many and by batch, beside BullMQ alone', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [program, '--jobs', String(JOBS), '--json']);
+  const figures = stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    figures.map(({ what, connections, jobs }) => [what, connections, jobs]),
+    [
+      ['jvp 8×8, Prefer: wait', 1, JOBS / 10],
+      ['BullMQ alone', 1, JOBS / 10],
+      ['jvp 8×8, Prefer: wait', 32, JOBS],
+      ['BullMQ alone', 32, JOBS],
+      [`batches of ${JOBS}`, 2, 2 * JOBS],
+    ],
+  );
+  for (const figure of figures)
+    for (const name of ['jobsPerSecond', 'p50Ms', 'p99Ms']) assert.ok(Number(figure[name]) > 0, name);
+});
