@@ -107,6 +107,22 @@ for (const [label, source] of availableSources()) {
         }
       });
 
+      test('NaN and infinities of B reach exactly the elements they should, and opposite infinities make NaN', () => {
+        const [m, k, n] = [7, 261, 19];
+        for (const special of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+          for (const j of [0, 8, n - 1])
+            for (const p of [0, 255, 256, k - 1]) checkSpecialOfB(fixture, m, k, n, special, p, j);
+      });
+
+      test('integer products with entries to 2^20 are exact', () => {
+        for (const layouts of [layoutsOf(0), layoutsOf(43), layoutsOf(101)]) {
+          // Sums stay below 2^53, and below 2^24 where 24 bits are all there are.
+          if (dtype === 'float64') checkLargeIntegers(fixture, 9, 4096, 11, layouts, 2 ** 20);
+          if (dtype === 'float64') checkLargeIntegers(fixture, 67, 300, 33, layouts, 2 ** 20);
+          checkLargeIntegers(fixture, 67, 8, 133, layouts, 1);
+        }
+      });
+
       test('subnormal numbers are kept', () => {
         fixture.reset(5_000);
         const { data } = fixture;
@@ -238,6 +254,69 @@ function checkSpecial(
       assert.equal(data[at(c, row, j)], want, `C(${row}, ${j}) with ${special} at A(${i}, ${p})`);
     }
   }
+}
+
+/** One special value in B at (p, j), and a column of A, the p-th, with zero, a positive and a negative number in turn. */
+function checkSpecialOfB(
+  fixture: Fixture,
+  m: number,
+  k: number,
+  n: number,
+  special: number,
+  p: number,
+  j: number,
+): void {
+  fixture.reset(2 * (m * k + k * n + m * n) + 100);
+  const { data, dtype } = fixture;
+  const a = fixture.allocate(m, k, 'rows');
+  const b = fixture.allocate(k, n, 'rows');
+  const c = fixture.allocate(m, n, 'rows');
+  const opposite = p === 0 ? k - 1 : 0;
+  fill(data, a, () => 1);
+  fill(data, b, () => 1);
+  for (let i = 0; i < m; i++) data[at(a, i, p)] = (i % 3) - 1;
+  data[at(b, p, j)] = special;
+  // In the last row it meets its opposite in another panel.
+  data[at(a, m - 1, p)] = 1;
+  data[at(a, m - 1, opposite)] = Number.NEGATIVE_INFINITY;
+  fixture.kernel.gemm({ dtype, alpha: 1, a, b, beta: 0, c });
+  for (let i = 0; i < m - 1; i++) {
+    for (let column = 0; column < n; column++) {
+      const factor = (i % 3) - 1;
+      const want = column === j ? special * factor + (k - 1) : factor + (k - 1);
+      assert.equal(data[at(c, i, column)], want, `C(${i}, ${column}) with ${special} at B(${p}, ${j})`);
+    }
+  }
+  for (let column = 0; column < n; column++) {
+    const want = column === j ? special + Number.NEGATIVE_INFINITY : Number.NEGATIVE_INFINITY;
+    assert.equal(data[at(c, m - 1, column)], want, `C(${m - 1}, ${column}) with ${special} at B(${p}, ${j})`);
+  }
+}
+
+/** A of integers to ±2^20, B of integers to ±`largest`; sums are exact in any order. */
+function checkLargeIntegers(
+  fixture: Fixture,
+  m: number,
+  k: number,
+  n: number,
+  layouts: Case['layouts'],
+  largest: number,
+): void {
+  fixture.reset(4 * (m * k + k * n + m * n) + 8 * (m + k + n) + 100);
+  const { data, dtype } = fixture;
+  const random = seededRandom(SEED);
+  const a = fixture.allocate(m, k, layouts[0]);
+  const b = fixture.allocate(k, n, layouts[1]);
+  const c = fixture.allocate(m, n, layouts[2]);
+  fill(data, a, () => Math.round(random() * 2 ** 20));
+  fill(data, b, () => Math.round(random() * largest));
+  data[at(a, 0, 0)] = 2 ** 20;
+  data[at(b, 0, 0)] = -largest;
+  const tile = { dtype, alpha: 1, a, b, beta: 0, c };
+  const want = expected(data, tile);
+  fixture.kernel.gemm(tile);
+  const wrong = read(data, c).findIndex((value, e) => value !== want[e]);
+  assert.equal(wrong, -1, `element ${wrong} of ${m}×${k}×${n}`);
 }
 
 function checkTiling(
