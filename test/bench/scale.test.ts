@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const program = fileURLToPath(new URL('./scale.js', import.meta.url));
-const SMALL = ['overhead', 'numpy', '--numpy-side', '64', '--jobs', '4'];
+const SMALL = ['overhead', 'jacobian', '--jacobian-columns', '4', '--jobs', '4'];
 
 test('parts are measured by name, with results that are checked', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [program, ...SMALL, '--json']);
@@ -17,11 +17,12 @@ test('parts are measured by name, with results that are checked', async () => {
     .map(line => JSON.parse(line) as Record<string, unknown>);
   assert.deepEqual(
     figures.map(({ what, workers }) => `${what} ${workers}`),
-    ['overhead 1', 'numpy 1'],
+    ['overhead 1', 'jacobian 1'],
   );
   for (const { bench, seconds, blocks } of figures) {
     assert.equal(bench, 'scale');
     assert.ok(Number(seconds) > 0 && Number(blocks) >= 1);
   }
   assert.ok(Number.isFinite(figures[0]?.overheadMs));
+  assert.ok(Number(figures[1]?.copySeconds) > 0);
 });

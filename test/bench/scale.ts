@@ -1,8 +1,10 @@
-// What a second worker is worth, what a block costs beside its arithmetic, and how a whole job compares with NumPy that
-// loads, multiplies and saves the same files with as many threads. Real gateway, workers and Redis; every result of a
-// large job is checked exactly.
+// What a second worker is worth, what a block costs beside its arithmetic, how a whole job compares with NumPy that loads,
+// multiplies and saves the same files with as many threads, and a Jacobian with copying as many bytes into the store.
+// Real gateway, workers and Redis; every product of the large jobs is checked exactly.
 //
-//   npm run bench:scale -- [--json] [--side N] [--numpy-side N] [--jobs N] [blocks | jobs | overhead | numpy …]      all, or the parts named
+//   npm run bench:scale -- [--json] [--side N] [--jobs N] [--numpy-side N] [--jacobian-columns P] [PART…]
+//
+// Parts are blocks, jobs, overhead, numpy and jacobian; all of them where none is named.
 
 import { execFile } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -14,12 +16,13 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { computeCores } from '../../shared/io/cores.ts';
+import { openFileStore } from '../../shared/io/store/file-store.ts';
 import { createClient, type JobDocument } from '../support/client.ts';
 import { startStack } from '../support/processes.ts';
 import { type IntegerMatrix, integersOf, isRight, npyBytes, uploadIntegers } from './integer-operands.ts';
 import { machine, table } from './measure.ts';
 
-const PARTS = ['blocks', 'jobs', 'overhead', 'numpy'] as const;
+const PARTS = ['blocks', 'jobs', 'overhead', 'numpy', 'jacobian'] as const;
 type Part = (typeof PARTS)[number];
 const RUNS = 3;
 const LOOK_MS = 5;
@@ -39,6 +42,8 @@ interface Figure {
   readonly overheadMs?: number;
   /** Of `numpy`: what it took; null where there is no NumPy. */
   readonly numpySeconds?: number | null;
+  /** Of `jacobian`: what it took to store the same bytes. */
+  readonly copySeconds?: number;
 }
 
 interface Sizes {
@@ -178,6 +183,51 @@ async function numpy(threads: number, a: IntegerMatrix, h: IntegerMatrix): Promi
   }
 }
 
+/** A has so many rows and columns, W as many rows; the Jacobian I ⊗ A of W's columns is all writing. */
+const JACOBIAN_SIDE = 64;
+
+/** @param columns of W: the result is a square of JACOBIAN_SIDE times as many */
+async function measureJacobian(columns: number): Promise<Figure> {
+  const stack = await startStack({ env: { FRECHET_THREADS: String(computeCores()) } });
+  try {
+    const client = createClient(stack.url);
+    const A = await uploadIntegers(client.url, integersOf(JACOBIAN_SIDE, JACOBIAN_SIDE, 1));
+    const body = { operation: 'jacobian', operands: { A, W: { shape: [JACOBIAN_SIDE, columns] } } };
+    const { seconds, job } = await best(async () => {
+      const start = performance.now();
+      const submitted = await client.submit(body, { Prefer: 'wait=30' });
+      return { job: await client.until(submitted.id), seconds: (performance.now() - start) / 1000 };
+    });
+    if (job.state !== 'succeeded') throw new Error(JSON.stringify(job.error));
+    const blocks = job.progress.blocksTotal;
+    const copySeconds = await copyInto(join(stack.dataDir, 'copy'), job.result?.bytes ?? 0, blocks);
+    return {
+      bench: 'scale',
+      what: 'jacobian',
+      workers: 1,
+      threads: computeCores(),
+      seconds,
+      blocks,
+      copySeconds,
+    };
+  } finally {
+    await stack.stop();
+  }
+}
+
+/** Seconds in which so many bytes, in as many pieces, are put into a store on the same volume. */
+async function copyInto(folder: string, bytes: number, pieces: number): Promise<number> {
+  const store = await openFileStore(folder);
+  const piece = new Uint8Array(Math.ceil(bytes / pieces)).fill(1);
+  const fastest = await best(async () => {
+    const start = performance.now();
+    for (let index = 0; index < pieces; index++)
+      await store.put(`copy/${index}`, [piece], { exclusive: false });
+    return { seconds: (performance.now() - start) / 1000 };
+  });
+  return fastest.seconds;
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -186,6 +236,7 @@ async function main(): Promise<void> {
       side: { type: 'string', default: '6144' },
       jobs: { type: 'string', default: '500' },
       'numpy-side': { type: 'string', default: '4096' },
+      'jacobian-columns': { type: 'string', default: '128' },
     },
   });
   const unknown = positionals.find(word => !PARTS.includes(word as Part));
@@ -195,6 +246,7 @@ async function main(): Promise<void> {
   const figures: Figure[] = [];
   for (const workers of parts.has('blocks') || parts.has('jobs') ? [1, 2] : [1])
     figures.push(...(await measureWorkers(parts, workers, sizes)));
+  if (parts.has('jacobian')) figures.push(await measureJacobian(Number(values['jacobian-columns'])));
   if (parts.has('numpy')) figures.push(await measureNumpy(Number(values['numpy-side'])));
   if (values.json) for (const figure of figures) console.log(JSON.stringify(figure));
   else print(figures);
@@ -215,10 +267,11 @@ function print(figures: readonly Figure[]): void {
 
 /** What a figure says beside another of the same run. */
 function meaningOf(figure: Figure, figures: readonly Figure[]): string {
-  const { what, workers, seconds, overheadMs, numpySeconds } = figure;
+  const { what, workers, seconds, overheadMs, numpySeconds, copySeconds } = figure;
   if (overheadMs !== undefined) return `${overheadMs.toFixed(2)} ms a block beside its arithmetic`;
   if (numpySeconds != null)
     return `${(seconds / numpySeconds).toFixed(2)} of NumPy’s ${numpySeconds.toFixed(3)} s`;
+  if (copySeconds !== undefined) return `${(copySeconds / seconds).toFixed(2)} of the rate of copying`;
   const alone = figures.find(other => other.what === what && other.workers === 1);
   if (workers === 1 || alone === undefined) return '';
   return `${(alone.seconds / seconds).toFixed(2)} times one worker`;
