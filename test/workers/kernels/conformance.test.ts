@@ -276,7 +276,7 @@ function checkSpecialOfB(
   fill(data, b, () => 1);
   for (let i = 0; i < m; i++) data[at(a, i, p)] = (i % 3) - 1;
   data[at(b, p, j)] = special;
-  // In the last row it meets its opposite in another panel.
+  // In the last row it meets its opposite, of most places in another panel.
   data[at(a, m - 1, p)] = 1;
   data[at(a, m - 1, opposite)] = Number.NEGATIVE_INFINITY;
   fixture.kernel.gemm({ dtype, alpha: 1, a, b, beta: 0, c });

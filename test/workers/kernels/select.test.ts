@@ -11,8 +11,13 @@ import { createKernel, scratchBytes } from '../../../workers/kernels/source.ts';
 import { createFixture } from './fixture.ts';
 import { libraryDirectories } from './sources.ts';
 
-test('auto takes the first kernel that works, and says why not the ones before it', () => {
+test('auto takes the fastest kernel that works, and tells how fast each is or why it does not work', () => {
   const choice = selectKernel('auto', libraryDirectories());
+  const rates = [...choice.reason.matchAll(/, (\d+) GFLOP\/s/g)].map(([, rate]) => Number(rate));
+  assert.ok(
+    rates.length >= 1 && rates.every((rate, at) => at === 0 || rate <= rates[at - 1]!),
+    choice.reason,
+  );
   assert.equal(choice.name, choice.fastest.name);
   assert.match(choice.reason, new RegExp(`^${choice.name}`));
   if (choice.name !== 'native') assert.match(choice.reason, /; native/);
