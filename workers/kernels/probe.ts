@@ -6,10 +6,12 @@ import { selfTest } from './self-test.ts';
 import { createKernel, type KernelSource, scratchBytes } from './source.ts';
 
 const PAGE_BYTES = 65_536;
-/** A product that fills no cache but the first two, and is done in about a millisecond. */
+/** A product that fills no cache but the first two, and is done in less than a millisecond. */
 const SIDE = 192;
 /** Long enough for an engine to have compiled its best. */
 const MEASURED_MS = 40;
+/** Where the process gets only a share of a core, time passes without a product; the best of few would be luck. */
+const ROUNDS_MIN = 50;
 
 /** A sentence about the first wrong answer of the kernel's self-test, or undefined where all are right. */
 export function faultOf(source: KernelSource): string | undefined {
@@ -17,20 +19,32 @@ export function faultOf(source: KernelSource): string | undefined {
   return selfTest(kernel, memory, free);
 }
 
-/** GFLOP/s of a float64 product of moderate size, the best of many. Takes MEASURED_MS. */
-export function speedOf(source: KernelSource): number {
+/**
+ * GFLOP/s of each of `sources` at a float64 product of moderate size: the best of many rounds in which each has its
+ * turn, so that what else the machine does meets all of them. Takes MEASURED_MS for each, longer on a machine that is
+ * busy or slow.
+ */
+export function speedsOf(sources: readonly KernelSource[]): number[] {
+  const products = sources.map(productOf);
+  const bestMs = products.map(() => Number.POSITIVE_INFINITY);
+  const end = performance.now() + MEASURED_MS * products.length;
+  for (let round = 0; round < ROUNDS_MIN || performance.now() < end; round++) {
+    for (const [index, product] of products.entries()) {
+      const start = performance.now();
+      product();
+      bestMs[index] = Math.min(bestMs[index]!, performance.now() - start);
+    }
+  }
+  return bestMs.map(ms => (2 * SIDE ** 3) / ms / 1e6);
+}
+
+function productOf(source: KernelSource): () => void {
   const elements = SIDE * SIDE;
   const { kernel, free } = build(source, 3 * elements * Float64Array.BYTES_PER_ELEMENT);
   const matrix = (index: number) =>
     denseView(SIDE, SIDE, free / Float64Array.BYTES_PER_ELEMENT + index * elements, 'C');
   const [a, b, c] = [matrix(0), matrix(1), matrix(2)];
-  let bestMs = Number.POSITIVE_INFINITY;
-  for (const end = performance.now() + MEASURED_MS; performance.now() < end; ) {
-    const start = performance.now();
-    kernel.gemm({ dtype: 'float64', alpha: 1, a, b, beta: 0, c });
-    bestMs = Math.min(bestMs, performance.now() - start);
-  }
-  return (2 * SIDE ** 3) / bestMs / 1e6;
+  return () => kernel.gemm({ dtype: 'float64', alpha: 1, a, b, beta: 0, c });
 }
 
 /** A kernel over its scratch, with `bytes` from `free` on behind it. */

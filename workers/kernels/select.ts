@@ -6,7 +6,7 @@ import { adviseBlis } from './native/blis.ts';
 import { foreignFunctionsWork } from './native/foreign.ts';
 import { libraryPaths } from './native/libraries.ts';
 import { hasGemm } from './native/native-kernel.ts';
-import { faultOf, speedOf } from './probe.ts';
+import { faultOf, speedsOf } from './probe.ts';
 import type { KernelSource, PortableSource } from './source.ts';
 import { compileWasmKernel, supportsWasm } from './wasm/compile.ts';
 import type { WasmVariant } from './wasm/lanes.ts';
@@ -61,18 +61,14 @@ export function selectKernel(
 function fastest(probes: readonly Probe<KernelSource>[]): Candidate<KernelSource> {
   const candidates = probes.map(probe => probe());
   const faults = candidates.flatMap(candidate => ('fault' in candidate ? [candidate.fault] : []));
-  const working = candidates.flatMap(candidate => ('source' in candidate ? [measured(candidate)] : []));
-  const [best, ...slower] = working.sort((a, b) => b.gflops - a.gflops);
+  const working = candidates.flatMap(candidate => ('source' in candidate ? [candidate] : []));
+  const speeds = speedsOf(working.map(({ source }) => source));
+  const [best, ...slower] = working
+    .map((candidate, index) => ({ ...candidate, gflops: speeds[index]! }))
+    .sort((a, b) => b.gflops - a.gflops);
   if (best === undefined) return { fault: faults.join('; ') };
   const labels = [best, ...slower].map(({ label, gflops }) => `${label}, ${gflops.toFixed(0)} GFLOP/s`);
   return { source: best.source, label: [...labels, ...faults].join('; ') };
-}
-
-function measured<Source extends KernelSource>(candidate: {
-  readonly source: Source;
-  readonly label: string;
-}) {
-  return { ...candidate, gflops: speedOf(candidate.source) };
 }
 
 /** The first that works; the faults of those before it become part of the reason. */

@@ -148,9 +148,12 @@ check_confinement() {
 }
 
 compute() {
-  local container=$1 url=$2
+  local container=$1 worker=$2 url=$3
   podman exec -i "$container" node --input-type=module - "$url" native \
-    </checkout/dist/test/deploy/docker/image/compute.js || fail 'the derivative was not computed'
+    </checkout/dist/test/deploy/docker/image/compute.js || {
+    podman logs "$worker" 2>&1 | tail -20
+    fail 'the derivative was not computed'
+  }
 }
 
 stop_role() {
@@ -205,7 +208,7 @@ play_pods() {
   await_ready frechet-worker-pod-worker http://127.0.0.1:8090/readyz
   podman exec frechet-worker-pod-worker node -p \
     '`threads ${process.env.FRECHET_THREADS}, memory ${process.env.FRECHET_MEMORY_BYTES} from the Downward API`'
-  compute frechet-worker-pod-worker http://frechet-gateway:8080
+  compute frechet-worker-pod-worker frechet-worker-pod-worker http://frechet-gateway:8080
 }
 
 clean_up() {
@@ -227,7 +230,7 @@ ip link set lo up
 check_content
 start_roles
 check_confinement
-compute gateway http://127.0.0.1:8080
+compute gateway worker http://127.0.0.1:8080
 refuses_strangers
 asks_for_keys
 step 'SIGTERM'
