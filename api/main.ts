@@ -83,6 +83,7 @@ async function startGateway(
     ...live,
     workingSets: recently(() => live.workingSets(Date.now())),
     pressure: recently(() => live.pressure()),
+    owedBytes: recently(() => live.owedBytes()),
   };
   const base: Omit<GatewayDeps, 'smallJobs'> = {
     config,

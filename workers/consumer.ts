@@ -247,7 +247,8 @@ async function computeBlock(
       compute({ spec, plan, index: block, signal, onExecution }),
     );
     await hint(deps, async () => {
-      await deps.live.noteBlockDone(spec.id, block, plan.blockFlops(block));
+      const done = { flops: plan.blockFlops(block), bytes: receipt?.bytes ?? 0 };
+      await deps.live.noteBlockDone(spec.id, block, done);
       await deps.live.publish({ type: 'block', tenant: spec.tenant, jobId: spec.id, block });
     });
     return receipt;

@@ -196,7 +196,9 @@ async function enqueueLeft(
   if (open.length === 0) return;
   await live.noteAllEnqueued(
     tenant,
-    open.map(({ spec, plan }) => ({ id: spec.id, jobs: 1, flops: String(plan.flops) })),
+    open.map(({ spec, plan: { flops, result } }) => {
+      return { id: spec.id, jobs: 1, flops: String(flops), bytes: result.dataBytes ?? 0 };
+    }),
   );
   await queue.enqueueAll(
     open.map(({ spec: { id, priority } }) => ({ id, tenant, priority, blocksTotal: 1 })),

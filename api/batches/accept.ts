@@ -140,10 +140,11 @@ async function prepareLine(
     const { flops, blocksTotal, result } = job.plan;
     totals.operations.set(spec.operation, (totals.operations.get(spec.operation) ?? 0) + 1);
     totals.flops += flops;
-    totals.resultBytes += result.dataBytes ?? 0;
+    const resultBytes = result.dataBytes ?? 0;
+    totals.resultBytes += resultBytes;
     totals.expiresIn = Math.max(totals.expiresIn, spec.expiresIn);
     return {
-      record: { line, customId: ownId, spec, flops: String(flops), blocksTotal },
+      record: { line, customId: ownId, spec, flops: String(flops), blocksTotal, resultBytes },
       arrays: arraysOf(spec),
     };
   } catch (error) {

@@ -56,11 +56,11 @@ export async function requireQueue({
  * @throws too-many-requests, system-busy, store-full, unavailable
  */
 export async function admit(deps: AdmitDeps, work: Work): Promise<void> {
-  await requireSpace(deps, work.bytes);
+  const storeBytesMax = await requireSpace(deps, work.bytes);
   await requireMovingQueue(deps);
   await deps.storedBytes.reserve(work.tenant, work.bytes);
   try {
-    await takePlace(deps, work);
+    await takePlace(deps, work, storeBytesMax);
   } catch (error) {
     await deps.storedBytes.giveBack(work.tenant, work.bytes);
     throw error;
@@ -77,16 +77,29 @@ export async function withdraw(deps: AdmitDeps, { tenant, id, bytes }: Work): Pr
   }
 }
 
-/** New work leaves a part of the volume alone: what has been accepted needs it to end. @throws store-full */
-export async function requireSpace({ store }: Pick<AdmitDeps, 'store'>, bytes: number): Promise<void> {
-  const usage = await store.usage();
-  if (usage === undefined) return;
+/**
+ * New work leaves room on the volume for the results that accepted work has still to store, and a reserve for all that
+ * is small. While Redis is away what is owed is unknown, and only arrays come.
+ *
+ * @returns the bytes that all results still owed may come to; undefined where the store does not know its size
+ * @throws store-full
+ */
+export async function requireSpace(
+  { store, live }: Pick<AdmitDeps, 'store' | 'live'>,
+  bytes: number,
+): Promise<number | undefined> {
+  const [usage, owedBytes] = await Promise.all([store.usage(), live.owedBytes().catch(() => 0)]);
+  if (usage === undefined) return undefined;
   const reserve = Math.min(STORE_RESERVE_BYTES_MAX, usage.totalBytes * STORE_RESERVE_SHARE);
-  const roomBytes = Math.max(0, Math.floor(usage.freeBytes - reserve));
-  if (bytes <= roomBytes && roomBytes > 0) return;
-  throw new FrechetError('store-full', 'the store has no room for so many bytes', {
-    limit: roomBytes,
-    requested: bytes,
+  const spareBytes = Math.max(0, Math.floor(usage.freeBytes - reserve));
+  if (bytes + owedBytes > spareBytes || spareBytes === 0) throw storeFull(spareBytes - owedBytes, bytes);
+  return spareBytes;
+}
+
+function storeFull(roomBytes: number, requested: number): FrechetError {
+  return new FrechetError('store-full', 'the store has no room for so many bytes', {
+    limit: Math.max(0, roomBytes),
+    requested,
     retryAfterSeconds: STORE_RETRY_SECONDS,
   });
 }
@@ -108,18 +121,25 @@ async function requireMovingQueue({ live, drainRate, clock }: AdmitDeps): Promis
   });
 }
 
-async function takePlace({ live, tenants, drainRate }: AdmitDeps, work: Work): Promise<void> {
+async function takePlace(
+  { live, tenants, drainRate }: AdmitDeps,
+  work: Work,
+  storeBytesMax: number | undefined,
+): Promise<void> {
   const { queuedJobs, queuedFlops } = tenants.limitsOf(work.tenant);
   const refused = await live
     .admit(work, {
       tenantJobsMax: queuedJobs,
       tenantFlopsMax: queuedFlops,
       systemFlopsMax: SYSTEM_BACKLOG_FLOPS_MAX,
+      storeBytesMax,
     })
     .catch((error: unknown) => {
       throw redisOutage(error);
     });
   if (refused === undefined) return;
+  // Somebody else took the room a moment ago.
+  if (refused.limit === 'store-bytes') throw storeFull((storeBytesMax ?? 0) - refused.current, work.bytes);
   if (refused.limit === 'tenant-jobs') {
     const requested = refused.current + work.jobs;
     throw new FrechetError('too-many-requests', 'as many jobs of this tenant are unfinished as may be', {

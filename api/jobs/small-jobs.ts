@@ -132,9 +132,9 @@ async function store(
     let line = 0;
     for (const job of group) {
       line += 1;
-      const { flops, blocksTotal } = job.plan;
-      const record = { line, customId: null, spec: lineSpec(job), flops: String(flops), blocksTotal };
-      await writer.add(record, arraysOf(job.spec));
+      const { flops, blocksTotal, result } = job.plan;
+      const amount = { flops: String(flops), blocksTotal, resultBytes: result.dataBytes ?? 0 };
+      await writer.add({ line, customId: null, spec: lineSpec(job), ...amount }, arraysOf(job.spec));
     }
     const expiresIn = Math.max(...group.map(({ spec }) => spec.expiresIn));
     await writer.commit({ ...about, tenant, rejected: 0, expiresIn, claim: null, isGroup: true }, marked);

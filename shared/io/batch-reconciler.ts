@@ -70,6 +70,7 @@ interface Line {
   readonly index: number;
   readonly isSmall: boolean;
   readonly flops: string;
+  readonly bytes: number;
 }
 
 function lineOf(
@@ -79,11 +80,12 @@ function lineOf(
 ): Line {
   const { id, tenant, priority } = specOfLine(footer, index, record.spec);
   const job = { id, tenant, priority, blocksTotal: record.blocksTotal };
-  return { job, index, isSmall: record.spec.isSmall === true, flops: record.flops };
+  const { flops, resultBytes: bytes } = record;
+  return { job, index, isSmall: record.spec.isSmall === true, flops, bytes };
 }
 
-function jobWork({ job, flops }: Line): Work {
-  return { job, place: { id: job.id, jobs: 1, flops } };
+function jobWork({ job, flops, bytes }: Line): Work {
+  return { job, place: { id: job.id, jobs: 1, flops, bytes } };
 }
 
 /** @param lines small ones of one slice, at least one */
@@ -91,7 +93,8 @@ function sliceWork({ tenant, id: batchId }: BatchFooter, lines: readonly Line[])
   const slice = sliceOfLine(lines[0]!.index);
   const flops = lines.reduce((sum, line) => sum + BigInt(line.flops), 0n);
   const priority = Math.max(...lines.map(({ job }) => job.priority));
-  const place = { id: sliceId(batchId, slice), jobs: lines.length, flops: String(flops) };
+  const bytes = lines.reduce((sum, line) => sum + line.bytes, 0);
+  const place = { id: sliceId(batchId, slice), jobs: lines.length, flops: String(flops), bytes };
   return { slice: { tenant, batchId, slice, priority }, place };
 }
 

@@ -31,7 +31,12 @@ interface LineRecord {
 
 export type BatchRecord = LineRecord &
   (
-    | { readonly spec: LineSpec; readonly flops: string; readonly blocksTotal: number }
+    | {
+        readonly spec: LineSpec;
+        readonly flops: string;
+        readonly blocksTotal: number;
+        readonly resultBytes: number;
+      }
     | { readonly problem: JobProblem }
   );
 

@@ -55,12 +55,23 @@ export interface AdmissionRequest {
   readonly id: string;
   readonly jobs: number;
   readonly flops: bigint;
+  /** What the store will take of it. */
+  readonly bytes: number;
+}
+
+/** What is left to do of a job, or has been done of it. */
+export interface Amount {
+  readonly flops: bigint;
+  /** Of results in the store. */
+  readonly bytes: number;
 }
 
 export interface AdmissionLimits {
   readonly tenantJobsMax: number;
   readonly tenantFlopsMax: bigint | undefined;
   readonly systemFlopsMax: bigint;
+  /** Undefined where the store does not know its size. */
+  readonly storeBytesMax: number | undefined;
 }
 
 /** A place in the backlog: of a job, or (its id) of a slice. */
@@ -69,11 +80,12 @@ export interface Place {
   readonly jobs: number;
   /** A decimal string. */
   readonly flops: string;
+  readonly bytes: number;
 }
 
 /** Which limit refuses, and what counts towards it already. */
 export interface Refusal {
-  readonly limit: 'tenant-jobs' | 'tenant-flops' | 'system-flops';
+  readonly limit: 'tenant-jobs' | 'tenant-flops' | 'system-flops' | 'store-bytes';
   readonly current: number;
 }
 
@@ -118,11 +130,11 @@ export function createLive(redis: Redis) {
 
     /** Takes places in the backlog where all limits allow it, else says which does not. Repeating it changes nothing. */
     async admit(
-      { tenant, id, jobs, flops }: AdmissionRequest,
-      { tenantJobsMax, tenantFlopsMax, systemFlopsMax }: AdmissionLimits,
+      { tenant, id, jobs, flops, bytes }: AdmissionRequest,
+      { tenantJobsMax, tenantFlopsMax, systemFlopsMax, storeBytesMax }: AdmissionLimits,
     ): Promise<Refusal | undefined> {
-      const limits = [tenantJobsMax, tenantFlopsMax ?? '', systemFlopsMax].map(String);
-      const refused = await run('frechetAdmit', [tenant, id, String(jobs), String(flops), ...limits]);
+      const limits = [tenantJobsMax, tenantFlopsMax ?? '', systemFlopsMax, storeBytesMax ?? ''];
+      const refused = await run('frechetAdmit', [tenant, id, ...[jobs, flops, bytes, ...limits].map(String)]);
       if (refused === null) return undefined;
       const [limit, current] = refused as [Refusal['limit'], string];
       return { limit, current: Number(current) };
@@ -133,15 +145,15 @@ export function createLive(redis: Redis) {
       await run('frechetFinished', [id, '0'], KEY.progress(id));
     },
 
-    async noteEnqueued(tenant: string, jobId: string, flops: bigint): Promise<void> {
-      await run('frechetEnqueued', [tenant, jobId, '1', String(flops)]);
+    async noteEnqueued(tenant: string, jobId: string, { flops, bytes }: Amount): Promise<void> {
+      await run('frechetEnqueued', [tenant, jobId, '1', String(flops), String(bytes)]);
     },
 
     /** The same for many jobs and slices at once: at most a thousand, since Redis does nothing else meanwhile. */
     async noteAllEnqueued(tenant: string, places: readonly Place[]): Promise<void> {
       await run('frechetEnqueued', [
         tenant,
-        ...places.flatMap(({ id, jobs, flops }) => [id, String(jobs), flops]),
+        ...places.flatMap(({ id, jobs, flops, bytes }) => [id, String(jobs), flops, String(bytes)]),
       ]);
     },
 
@@ -156,9 +168,9 @@ export function createLive(redis: Redis) {
       await redis.pipeline().hset(key, String(block), String(flopsDone)).expire(key, PROGRESS_SECONDS).exec();
     },
 
-    async noteBlockDone(jobId: string, block: number, flops: bigint): Promise<void> {
-      const args = [jobId, String(block), String(flops), String(PROGRESS_SECONDS)];
-      await run('frechetBlockDone', args, KEY.progress(jobId));
+    async noteBlockDone(jobId: string, block: number, { flops, bytes }: Amount): Promise<void> {
+      const args = [block, flops, bytes, PROGRESS_SECONDS].map(String);
+      await run('frechetBlockDone', [jobId, ...args], KEY.progress(jobId));
     },
 
     async noteFinished(jobId: string): Promise<void> {
@@ -201,6 +213,11 @@ export function createLive(redis: Redis) {
         running,
         backlogFlops: Math.max(0, Number(flops ?? 0)),
       };
+    },
+
+    /** Bytes that the store has still to take of the backlog's results. */
+    async owedBytes(): Promise<number> {
+      return Number((await redis.get(KEY.owedBytes)) ?? 0);
     },
 
     async pressure(): Promise<Pressure> {

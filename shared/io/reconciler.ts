@@ -113,15 +113,14 @@ async function close(
 }
 
 async function enqueueMissing(deps: ReconcileDeps, spec: JobSpec, counts: ReconcileCounts): Promise<void> {
-  const { blocksTotal, blockFlops } = planJob(spec);
+  const { blocksTotal, blockFlops, result } = planJob(spec);
   if (await deps.queue.knows(spec, blocksTotal)) return;
   const done = new Set(await deps.jobs.listBlocks(spec.tenant, spec.id));
   const missing = Array.from({ length: blocksTotal }, (_, index) => index).filter(index => !done.has(index));
-  await deps.live.noteEnqueued(
-    spec.tenant,
-    spec.id,
-    missing.reduce((sum, index) => sum + blockFlops(index), 0n),
-  );
+  await deps.live.noteEnqueued(spec.tenant, spec.id, {
+    flops: missing.reduce((sum, index) => sum + blockFlops(index), 0n),
+    bytes: Math.ceil(((result.dataBytes ?? 0) * missing.length) / blocksTotal),
+  });
   // With nothing missing this enqueues the finish alone.
   await deps.queue.enqueue(spec, missing, blocksTotal);
   counts.enqueued += 1;

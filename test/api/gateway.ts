@@ -163,7 +163,7 @@ export async function finishBlock({ deps }: TestGateway, spec: JobSpec, index: n
   };
   await deps.live.noteStarted(spec.id, deps.clock());
   await deps.jobs.putBlock(spec.tenant, spec.id, [data], receipt);
-  await deps.live.noteBlockDone(spec.id, index, plan.blockFlops(index));
+  await deps.live.noteBlockDone(spec.id, index, { flops: plan.blockFlops(index), bytes });
   await deps.live.publish({ type: 'block', tenant: spec.tenant, jobId: spec.id, block: index });
 }
 

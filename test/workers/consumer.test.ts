@@ -82,7 +82,7 @@ async function createWorks(t: TestContext, { blocksAtOnce = QUEUED_BLOCKS_MAX } 
     consumerDeps,
     bugs,
     async submit({ spec, plan }) {
-      await live.noteEnqueued(spec.tenant, spec.id, plan.flops);
+      await live.noteEnqueued(spec.tenant, spec.id, { flops: plan.flops, bytes: 0 });
       await queue.enqueue(
         spec,
         Array.from({ length: plan.blocksTotal }, (_, index) => index),

@@ -42,7 +42,7 @@ async function createWorks(context: TestContext) {
       ROOMY,
     );
     await writer.add(
-      { line, customId: null, spec: { ...spec, isSmall: true }, flops: '1', blocksTotal: 1 },
+      { line, customId: null, spec: { ...spec, isSmall: true }, flops: '1', blocksTotal: 1, resultBytes: 8 },
       [],
     );
   }

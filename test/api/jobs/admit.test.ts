@@ -161,8 +161,22 @@ test('a result that the store has no room for is refused', async () => {
   const withFree = (freeBytes: number) => ({
     store: { ...gateway.deps.store, usage: async () => ({ freeBytes, totalBytes: 2 ** 40 }) },
   });
-  await assertRefused(withFree(STORE_RESERVE_BYTES_MAX + 7), 'store-full');
-  await submit(withFree(STORE_RESERVE_BYTES_MAX + 8), 'default');
+  const owed = await gateway.deps.live.owedBytes();
+  await assertRefused(withFree(STORE_RESERVE_BYTES_MAX + owed + 7), 'store-full');
+  await submit(withFree(STORE_RESERVE_BYTES_MAX + owed + 8), 'default');
+  assert.equal(await gateway.deps.live.owedBytes(), owed + 8);
+  await assertRefused(withFree(STORE_RESERVE_BYTES_MAX + owed + 8), 'store-full');
+});
+
+test('of two jobs that see the same room at the same time it holds one', async () => {
+  const { live, store } = gateway.deps;
+  const owed = await live.owedBytes();
+  const usage = async () => ({ freeBytes: STORE_RESERVE_BYTES_MAX + owed + 8, totalBytes: 2 ** 40 });
+  // Both are told what was owed before either came.
+  const room = { store: { ...store, usage }, live: { ...live, owedBytes: async () => owed } };
+  await submit(room, 'default');
+  const { limit, requested } = await assertRefused(room, 'store-full');
+  assert.deepEqual([limit, requested], [0, 8]);
 });
 
 test('where the load cannot be known nothing is accepted', async () => {

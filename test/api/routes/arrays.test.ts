@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { arrayRoutes } from '../../../api/routes/arrays.ts';
 import { ArrayStore } from '../../../shared/io/array-store.ts';
 import { JobStore } from '../../../shared/io/job-store.ts';
+import type { Live } from '../../../shared/io/live.ts';
 import { encodeNpyHeader } from '../../../shared/io/npy.ts';
 import { createOpenJobs } from '../../../shared/io/open-jobs.ts';
 import { openFileStore } from '../../../shared/io/store/file-store.ts';
@@ -38,6 +39,7 @@ let store: Store;
 let jobs: JobStore;
 let served: Served;
 let now = Date.parse('2026-11-23T12:00:00Z');
+let owedBytes = 0;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'frechet-arrays-'));
@@ -46,11 +48,21 @@ before(async () => {
   const arrays = new ArrayStore(store, () => now);
   // A tenant without a limit is not counted.
   const storedBytes = { reserve: async () => undefined, giveBack: async () => undefined };
-  served = await serve(arrayRoutes({ arrays, jobs, openJobs: createOpenJobs(store), store, storedBytes }));
+  const live = { owedBytes: async () => owedBytes } as Partial<Live> as Live; // all it asks
+  const openJobs = createOpenJobs(store);
+  served = await serve(arrayRoutes({ arrays, jobs, live, openJobs, store, storedBytes }));
 });
 after(async () => {
   await served.close();
   await rm(folder, { recursive: true });
+});
+
+test('an upload leaves room for what accepted jobs have still to store', async () => {
+  owedBytes = 2 ** 52;
+  const { limit } = await assertProblem(await upload('[[1, 2]]', 'application/json'), 'store-full');
+  assert.equal(limit, 0);
+  owedBytes = 0;
+  assert.equal((await upload('[[1, 2]]', 'application/json')).status, 201);
 });
 
 const get = (path: string, init?: RequestInit) => fetch(`${served.url}${path}`, init);

@@ -299,8 +299,13 @@ test('what is refused as a whole leaves nothing behind', async () => {
 
 test('a batch is admitted whole or not at all', async () => {
   const { deps } = gateway;
-  const limits = { tenantJobsMax: 99_999, tenantFlopsMax: undefined, systemFlopsMax: 10n ** 18n };
-  const big = { tenant: 'default', id: '01JE5WVJ2S8QK7A6TDXYZM0000', jobs: 99_999, flops: 1n };
+  const limits = {
+    tenantJobsMax: 99_999,
+    tenantFlopsMax: undefined,
+    systemFlopsMax: 10n ** 18n,
+    storeBytesMax: undefined,
+  };
+  const big = { tenant: 'default', id: '01JE5WVJ2S8QK7A6TDXYZM0000', jobs: 99_999, flops: 1n, bytes: 0 };
   assert.equal(await deps.live.admit(big, limits), undefined);
   const before = await gateway.storedFiles();
   const { limit, requested } = await assertProblem(await send([JOB, JOB]), 'too-many-requests');

@@ -32,7 +32,14 @@ type Setting = Awaited<ReturnType<typeof setUp>>;
 
 function record(line: number, expression: string): BatchRecord {
   const { id: _, tenant: __, createdAt: ___, ...spec } = jobSpec({ nowMs: Date.parse(CREATED) });
-  return { line, customId: `c${line}`, spec: { ...spec, expression }, flops: '4', blocksTotal: 1 };
+  return {
+    line,
+    customId: `c${line}`,
+    spec: { ...spec, expression },
+    flops: '4',
+    blocksTotal: 1,
+    resultBytes: 8,
+  };
 }
 
 const rejected = (line: number): BatchRecord => ({

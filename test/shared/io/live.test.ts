@@ -20,8 +20,10 @@ after(async () => {
 });
 beforeEach(() => redis.flushall());
 
-const LIMITS = { tenantJobsMax: 3, tenantFlopsMax: 100n, systemFlopsMax: 150n };
-const work = (id: string, flops: bigint, tenant = 'a', jobs = 1) => ({ id, tenant, flops, jobs });
+const LIMITS = { tenantJobsMax: 3, tenantFlopsMax: 100n, systemFlopsMax: 150n, storeBytesMax: undefined };
+const work = (id: string, flops: bigint, tenant = 'a', jobs = 1, bytes = 0) => {
+  return { id, tenant, flops, jobs, bytes };
+};
 const admit = (...args: Parameters<typeof work>) => live.admit(work(...args), LIMITS);
 
 test('each limit refuses what would pass it, by name, and nothing is taken', async () => {
@@ -41,7 +43,7 @@ test('admitting the same work again takes nothing more', async () => {
 
 test('blocks and the end of a job free its share, once', async () => {
   await admit('j1', 60n);
-  for (let again = 0; again < 2; again++) await live.noteBlockDone('j1', 0, 25n);
+  for (let again = 0; again < 2; again++) await live.noteBlockDone('j1', 0, { flops: 25n, bytes: 0 });
   assert.equal((await live.load()).backlogFlops, 35);
   assert.deepEqual(await admit('j2', 66n), { limit: 'tenant-flops', current: 35 });
   assert.equal(await admit('j2', 65n), undefined);
@@ -60,21 +62,41 @@ test('a place given back is not work done', async () => {
 });
 
 test('a batch holds places until its jobs have their own', async () => {
-  await admit('batch', 30n, 'a', 3);
+  await admit('batch', 30n, 'a', 3, 50);
   await live.noteAllEnqueued('a', [
-    { id: 'l1', jobs: 1, flops: '10' },
-    { id: 'l2', jobs: 1, flops: '10' },
-    { id: 'l3', jobs: 1, flops: '10' },
+    { id: 'l1', jobs: 1, flops: '10', bytes: 8 },
+    { id: 'l2', jobs: 1, flops: '10', bytes: 16 },
+    { id: 'l3', jobs: 1, flops: '10', bytes: 24 },
   ]);
   await live.release('batch');
   assert.deepEqual(await live.load(), { queued: 3, running: 0, backlogFlops: 30 });
   assert.deepEqual(await admit('j', 1n), { limit: 'tenant-jobs', current: 3 });
+  assert.equal(await live.owedBytes(), 48);
   await live.noteFinished('l2');
+  assert.equal(await live.owedBytes(), 32);
   assert.equal(await admit('j', 1n), undefined);
 });
 
+test('what the store has still to take of accepted work is owed until it is stored, or the work ends', async () => {
+  const limits = { ...LIMITS, storeBytesMax: 100 };
+  const offer = (id: string, bytes: number) => live.admit(work(id, 1n, 'a', 1, bytes), limits);
+  assert.equal(await offer('j1', 60), undefined);
+  assert.deepEqual(await offer('j2', 41), { limit: 'store-bytes', current: 60 });
+  assert.equal(await live.owedBytes(), 60, 'what is refused is not owed');
+  for (let again = 0; again < 2; again++) await live.noteBlockDone('j1', 0, { flops: 0n, bytes: 50 });
+  assert.equal(await live.owedBytes(), 10);
+  assert.equal(await offer('j2', 90), undefined, 'up to the limit');
+  await live.noteBlockDone('j1', 1, { flops: 0n, bytes: 50 });
+  assert.equal(await live.owedBytes(), 90, 'nothing is paid beyond what is owed');
+  await live.release('j2');
+  for (let again = 0; again < 2; again++) await live.noteFinished('j1');
+  assert.equal(await live.owedBytes(), 0);
+  await live.noteEnqueued('a', 'j3', { flops: 1n, bytes: 7 });
+  assert.equal(await live.owedBytes(), 7);
+});
+
 test('the oldest job that waits is known, and begun ones do not wait', async () => {
-  for (const id of ['01B', '01A', '01C']) await live.noteEnqueued('a', id, 1n);
+  for (const id of ['01B', '01A', '01C']) await live.noteEnqueued('a', id, { flops: 1n, bytes: 8 });
   assert.equal((await live.pressure()).oldestWaiting, '01A');
   assert.equal(await live.noteStarted('01A', 1000), true);
   assert.equal(await live.noteStarted('01A', 2000), false);
@@ -86,7 +108,12 @@ test('the oldest job that waits is known, and begun ones do not wait', async () 
 
 test('sums stay exact beyond 2^53', async () => {
   const huge = 10n ** 16n + 1n;
-  const limits = { tenantJobsMax: 10, tenantFlopsMax: undefined, systemFlopsMax: 10n ** 18n };
+  const limits = {
+    tenantJobsMax: 10,
+    tenantFlopsMax: undefined,
+    systemFlopsMax: 10n ** 18n,
+    storeBytesMax: undefined,
+  };
   await live.admit(work('j1', huge), limits);
   await live.admit(work('j2', 1n), limits);
   await live.noteFinished('j1');

@@ -112,7 +112,7 @@ test('a job that is just being enqueued is left alone', async () => {
 
 test('a finished job leaves the index and the backlog, also at once', async () => {
   const spec = await forgotten(2, 0);
-  await gateway.deps.live.noteEnqueued(spec.tenant, spec.id, 4n);
+  await gateway.deps.live.noteEnqueued(spec.tenant, spec.id, { flops: 4n, bytes: 32 });
   await gateway.deps.jobs.putOutcome(
     spec.tenant,
     spec.id,
@@ -181,7 +181,7 @@ test('a started reconciler works at once, and its stop waits for the pass under 
 
 test('a job that ended and was deleted while Redis was away leaves no backlog behind', async () => {
   const spec = await forgotten(2, 2 * MINUTE_MS);
-  await gateway.deps.live.noteEnqueued(spec.tenant, spec.id, 4n);
+  await gateway.deps.live.noteEnqueued(spec.tenant, spec.id, { flops: 4n, bytes: 32 });
   const outcome = succeededOutcome(spec, spec.createdAt, spec.createdAt);
   await gateway.deps.jobs.putOutcome(spec.tenant, spec.id, outcome);
   await removeJob(gateway.deps, spec.tenant, spec.id);
@@ -191,8 +191,13 @@ test('a job that ended and was deleted while Redis was away leaves no backlog be
 
 test('a place in the backlog whose job never came is given back, once nobody can still bring it', async () => {
   const { live, clock } = gateway.deps;
-  const limits = { tenantJobsMax: 10, tenantFlopsMax: undefined, systemFlopsMax: 100n };
-  const place = { tenant: 'default', id: ulid(clock() - 50_000), jobs: 3, flops: 7n };
+  const limits = {
+    tenantJobsMax: 10,
+    tenantFlopsMax: undefined,
+    systemFlopsMax: 100n,
+    storeBytesMax: undefined,
+  };
+  const place = { tenant: 'default', id: ulid(clock() - 50_000), jobs: 3, flops: 7n, bytes: 0 };
   assert.equal(await live.admit(place, limits), undefined);
   const spec = await forgotten(1);
   await reconcile(gateway.deps);

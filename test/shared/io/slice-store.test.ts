@@ -47,7 +47,7 @@ beforeEach(async context => {
       isSmall: true,
       blockLimits: blockLimitsFor(),
     } as const;
-    await writer.add({ line, customId: null, spec, flops: '4', blocksTotal: 1 }, []);
+    await writer.add({ line, customId: null, spec, flops: '4', blocksTotal: 1, resultBytes: 8 }, []);
   }
   const about = { id: ID, tenant: TENANT, createdAt: TIMES.startedAt, rejected: 0, expiresIn: 60 };
   assert.equal(await writer.commit({ ...about, claim: null }), true);
