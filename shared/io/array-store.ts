@@ -232,35 +232,51 @@ export class ArrayStore {
   }
 }
 
-/** Streams `data` into `object` while both digests run: the id over everything, and one for every chunk. */
+/**
+ * Streams `data` into `object` while both digests run: the id over everything, and one for every chunk. A chunk is
+ * digested and written off the event loop while the next one is received.
+ */
 async function receive(
   object: StagedObject,
   bytes: number,
   hash: Hash,
   data: AsyncIterable<Uint8Array>,
 ): Promise<{ id: string; chunks: string[] }> {
-  const chunk = new Uint8Array(Math.min(bytes, RESULT_CHUNK_BYTES));
+  const chunkBytes = Math.min(bytes, RESULT_CHUNK_BYTES);
   const chunks: string[] = [];
-  let filled = 0;
-  const flush = async () => {
-    const full = chunk.subarray(0, filled);
-    // Writing and hashing both run off the event loop.
+  let [chunk, spare] = [new Uint8Array(chunkBytes), new Uint8Array(bytes > chunkBytes ? chunkBytes : 0)];
+  let [received, filled] = [0, 0];
+  let storing = Promise.resolve();
+  const store = async (full: Uint8Array<ArrayBuffer>) => {
     const [digest] = await Promise.all([digestChunk(full), object.write(full)]);
     chunks.push(digest);
+  };
+  const flush = async () => {
+    await storing;
+    storing = store(chunk.subarray(0, filled));
+    storing.catch(() => undefined); // it is met before the next, or at the end
+    [chunk, spare] = [spare, chunk];
     filled = 0;
   };
-  for await (const piece of data) {
-    assert(object.size + filled + piece.byteLength <= bytes, 'an array stream is as long as its header says');
-    hash.update(piece);
-    for (let taken = 0; taken < piece.byteLength; ) {
-      const part = piece.subarray(taken, taken + chunk.byteLength - filled);
-      chunk.set(part, filled);
-      taken += part.byteLength;
-      filled += part.byteLength;
-      if (filled === chunk.byteLength) await flush();
+  try {
+    for await (const piece of data) {
+      received += piece.byteLength;
+      assert(received <= bytes, 'an array stream is as long as its header says');
+      hash.update(piece);
+      for (let taken = 0; taken < piece.byteLength; ) {
+        const part = piece.subarray(taken, taken + chunkBytes - filled);
+        chunk.set(part, filled);
+        taken += part.byteLength;
+        filled += part.byteLength;
+        if (filled === chunkBytes) await flush();
+      }
     }
+    if (filled > 0) await flush();
+    await storing;
+  } finally {
+    // Nobody may discard what is still being written.
+    await storing.catch(() => undefined);
   }
-  if (filled > 0) await flush();
   assert(object.size === bytes, 'an array stream is as long as its header says');
   return { id: hash.digest('hex'), chunks };
 }

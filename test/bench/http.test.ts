@@ -1,5 +1,5 @@
-// The benchmark of small jobs does not rot: a few hundred of them, one by one and by batch, are queued and succeed. The
-// program fails where a single one does not.
+// The benchmark of the gateway does not rot: a few hundred small jobs, one by one and by batch, are queued and succeed,
+// and an array goes up and down. The program fails where a single one does not.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -10,12 +10,20 @@ import { promisify } from 'node:util';
 const program = fileURLToPath(new URL('./http.js', import.meta.url));
 const JOBS = 100;
 
-test('small jobs succeed over one connection, over many and by batch, beside BullMQ alone', async () => {
-  const { stdout } = await promisify(execFile)(process.execPath, [program, '--jobs', String(JOBS), '--json']);
+test('small jobs succeed over one connection, over many and by batch, beside BullMQ alone; an array is copied', async () => {
+  const small = ['--jobs', String(JOBS), '--mib', '2'];
+  const { stdout } = await promisify(execFile)(process.execPath, [program, ...small, '--json']);
   const figures = stdout
     .trim()
     .split('\n')
     .map(line => JSON.parse(line) as Record<string, unknown>);
+  const transfers = figures.splice(-3);
+  assert.deepEqual(
+    transfers.map(({ what }) => what),
+    ['copy with fsync', 'upload', 'download'],
+  );
+  for (const { bytes, seconds } of transfers)
+    assert.ok(Number(bytes) > 2 * 2 ** 20 && Number(seconds) > 0 && Number(seconds) < 60);
   assert.deepEqual(
     figures.map(({ what, connections, jobs }) => [what, connections, jobs]),
     [

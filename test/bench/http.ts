@@ -1,8 +1,9 @@
 // How many small jobs a second does the whole service finish, one by one and by batch, and how long does one take?
 // Real gateway, Redis and worker; beside them what BullMQ alone does on the same Redis in the same run. The memory of
-// all three is printed before and after: what has ended must not stay.
+// all three is printed before and after: what has ended must not stay. Then one large array, up and down, beside copying
+// its file.
 //
-//   node dist/test/bench/http.js [--json] [--jobs N]      of each kind, N jobs
+//   npm run bench:http -- [--json] [--jobs N] [--mib N]      of each kind, N jobs; an array of N MiB
 
 import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
@@ -12,6 +13,7 @@ import { Queue, Worker } from 'bullmq';
 import { connectRedis } from '../../shared/io/redis.ts';
 import { type Stack, startStack } from '../support/processes.ts';
 import { machine, table } from './measure.ts';
+import { measureTransfers, type TransferFigure } from './transfer.ts';
 
 interface Figure {
   readonly bench: 'http';
@@ -165,9 +167,13 @@ async function memory({ gateway, workers, redisUrl }: Stack): Promise<string> {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { json: { type: 'boolean' }, jobs: { type: 'string' } },
+    options: {
+      json: { type: 'boolean' },
+      jobs: { type: 'string', default: '5000' },
+      mib: { type: 'string', default: '1024' },
+    },
   });
-  const jobs = Number(values.jobs ?? 5_000);
+  const jobs = Number(values.jobs);
   const stack = await startStack();
   try {
     await measureSingle(stack.url, 16, Math.min(jobs, 1_000));
@@ -181,14 +187,19 @@ async function main(): Promise<void> {
     memories.push(await memory(stack));
     figures.push(await measureBatches(stack.url, jobs * 2));
     memories.push(await memory(stack));
-    if (values.json) for (const figure of figures) console.log(JSON.stringify(figure));
-    else print(figures, memories);
+    const transfers = await measureTransfers(stack, Number(values.mib));
+    if (values.json) for (const figure of [...figures, ...transfers]) console.log(JSON.stringify(figure));
+    else print(figures, memories, transfers);
   } finally {
     await stack.stop();
   }
 }
 
-function print(figures: readonly Figure[], memories: readonly string[]): void {
+function print(
+  figures: readonly Figure[],
+  memories: readonly string[],
+  transfers: readonly TransferFigure[],
+): void {
   const rows = figures.map(({ what, connections, jobs, jobsPerSecond, p50Ms, p99Ms }) => {
     const peer =
       figures.find(other => other.what === 'BullMQ alone' && other.connections === connections) ??
@@ -208,7 +219,16 @@ function print(figures: readonly Figure[], memories: readonly string[]): void {
   console.log(
     table([['what', 'connections', 'jobs', 'jobs/s', 'p50 ms', 'p99 ms', 'ratio to BullMQ'], ...rows]),
   );
-  console.log(`\n${memories.join('\n')}`);
+  console.log(`\n${memories.join('\n')}\n`);
+  const copying = transfers[0]!.seconds; // it comes first
+  const mib = (transfers[0]!.bytes / 2 ** 20).toFixed(0);
+  const transferRows = transfers.map(({ what, seconds, bytes }) => [
+    what,
+    seconds.toFixed(2),
+    (bytes / seconds / 2 ** 20).toFixed(0),
+    (copying / seconds).toFixed(2),
+  ]);
+  console.log(table([[`an array of ${mib} MiB`, 's', 'MiB/s', 'ratio to copying'], ...transferRows]));
 }
 
 await main();

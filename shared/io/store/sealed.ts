@@ -72,6 +72,7 @@ export async function digestChunk(chunk: Uint8Array<ArrayBuffer>): Promise<strin
   return Buffer.from(await webcrypto.subtle.digest('SHA-256', chunk)).toString('hex');
 }
 
+/** One chunk is read and compared while the one before is used. */
 async function* readVerified(
   object: StoredObject,
   footer: SealedFooter,
@@ -80,15 +81,29 @@ async function* readVerified(
   corrupt: ErrorCode,
 ): AsyncGenerator<Uint8Array> {
   assert(0 <= start && start <= stop && stop <= footer.bytes, 'a range lies inside the data');
-  for (let index = Math.floor(start / RESULT_CHUNK_BYTES); index * RESULT_CHUNK_BYTES < stop; index += 1) {
+  const load = async (index: number) => {
     const chunkStart = index * RESULT_CHUNK_BYTES;
     const chunk = new Uint8Array(Math.min(RESULT_CHUNK_BYTES, footer.bytes - chunkStart));
     const bytesRead = await object.read(chunk, chunkStart);
     if (bytesRead < chunk.byteLength || (await digestChunk(chunk)) !== footer.chunks[index]) {
       throw corruptError(corrupt, `chunk ${index} does not have its recorded SHA-256`);
     }
-    const piece = chunk.subarray(Math.max(start - chunkStart, 0), stop - chunkStart);
-    if (piece.byteLength > 0) yield piece;
+    return chunk.subarray(Math.max(start - chunkStart, 0), stop - chunkStart);
+  };
+  if (start === stop) return;
+  let index = Math.floor(start / RESULT_CHUNK_BYTES);
+  let loading: Promise<Uint8Array> | undefined = load(index);
+  try {
+    while (loading !== undefined) {
+      const piece: Uint8Array = await loading;
+      index += 1;
+      loading = index * RESULT_CHUNK_BYTES < stop ? load(index) : undefined;
+      loading?.catch(() => undefined); // it is met when its turn comes
+      yield piece;
+    }
+  } finally {
+    // Nobody may close what is still being read.
+    await loading?.catch(() => undefined);
   }
 }
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ArrayHeader } from '../../../shared/io/array-header.ts';
 import { ArrayStore } from '../../../shared/io/array-store.ts';
 import { openFileStore } from '../../../shared/io/store/file-store.ts';
@@ -205,6 +206,51 @@ test('a source that breaks off, and an upload that is discarded, leave nothing',
   await staged.discard();
   assert.deepEqual(await readdir(join(root, 'tmp')), []);
   assert.deepEqual(await readdir(join(root, 'objects')), []);
+});
+
+/** A store whose staged objects are different in this. */
+function staging(store: Store, change: (object: StagedObject) => Partial<StagedObject>): Store {
+  const stage = async () => {
+    const object = await store.stage();
+    const { size } = object;
+    const write = (bytes: Uint8Array) => object.write(bytes);
+    const discard = () => object.discard();
+    const commit: StagedObject['commit'] = (key, options) => object.commit(key, options);
+    return { size, write, discard, commit, ...change(object) };
+  };
+  return { stage } as Partial<Store> as Store; // all that receiving asks
+}
+
+test('a source that breaks off while a chunk is being written is discarded after that', async context => {
+  const { store, root } = await setUp(context);
+  const events: string[] = [];
+  const slow = staging(store, object => ({
+    write: async bytes => {
+      await sleep(20);
+      await object.write(bytes);
+      events.push('written');
+    },
+    discard: async () => {
+      events.push('discarded');
+      await object.discard();
+    },
+  }));
+  async function* broken() {
+    yield new Uint8Array(RESULT_CHUNK_BYTES);
+    throw new Error('connection lost');
+  }
+  const header: ArrayHeader = { shape: [2, RESULT_CHUNK_BYTES / 8], dtype: 'float64', order: 'C' };
+  await assert.rejects(new ArrayStore(slow).stage('default', header, broken()), /connection lost/);
+  assert.deepEqual(events, ['written', 'discarded']);
+  assert.deepEqual(await readdir(join(root, 'tmp')), []);
+});
+
+test('a chunk that cannot be written fails its upload, though the source goes on', async context => {
+  const { store } = await setUp(context);
+  const full = staging(store, () => ({ write: () => Promise.reject(new Error('no space')) }));
+  const header: ArrayHeader = { shape: [3, RESULT_CHUNK_BYTES / 8], dtype: 'float64', order: 'C' };
+  const data = new Uint8Array(3 * RESULT_CHUNK_BYTES);
+  await assert.rejects(new ArrayStore(full).stage('default', header, pieces(data, 2 ** 20)), /no space/);
 });
 
 test('an array beyond the limits is refused before a byte is taken', async context => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openFileStore } from '../../../../shared/io/store/file-store.ts';
 import { encodeFooter, openSealed } from '../../../../shared/io/store/sealed.ts';
+import type { Store } from '../../../../shared/io/store/store.ts';
 import { RESULT_CHUNK_BYTES } from '../../../../shared/job/limits.ts';
 import { temporaryFolder } from '../../../support/temporary.ts';
 import { collect, failsWith } from '../streams.ts';
@@ -58,6 +60,31 @@ test('a range is what was stored, whichever chunks it touches', async context =>
   assert.equal(await object.read(target, edge), 10);
   assert.deepEqual(Buffer.from(target), data.subarray(edge, edge + 10));
   await assert.rejects(async () => object.read(target, data.byteLength - 9), { name: 'AssertionError' });
+  await object.close();
+});
+
+test('a reader that stops early closes nothing that is being read', async () => {
+  const data = noise(2 * RESULT_CHUNK_BYTES);
+  const sealed = Buffer.concat([data, encodeFooter(footerOf(data))]);
+  let reading = 0;
+  const open = async () => ({
+    size: sealed.byteLength,
+    async read(target: Uint8Array, position: number) {
+      reading += 1;
+      await sleep(20);
+      reading -= 1;
+      return sealed.copy(target, 0, position, position + target.byteLength);
+    },
+    close: async () => assert.equal(reading, 0),
+  });
+  const store = { open } as unknown as Store; // all it asks
+  const object = await openSealed<ReturnType<typeof footerOf>>(store, 'k', 'result-corrupt');
+  assert.ok(object);
+  for await (const piece of object.readVerified(0, data.byteLength)) {
+    assert.ok(data.subarray(0, RESULT_CHUNK_BYTES).equals(piece));
+    assert.equal(reading, 1, 'the next is on its way');
+    break;
+  }
   await object.close();
 });
 
