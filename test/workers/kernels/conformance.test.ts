@@ -22,11 +22,22 @@ import { availableSources } from './sources.ts';
 const MIB = 2 ** 20;
 const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 17];
 const SEED = 20261123;
+const SPECIALS = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+/** What has a path of its own: a tile, single rows and columns, a few of either, and what lies past every block. */
+const SPECIAL_SHAPES = [
+  [7, 261, 19],
+  [1, 261, 19],
+  [7, 261, 1],
+  [1, 261, 1],
+  [7, 261, 3],
+  [3, 261, 19],
+  [131, 260, 5],
+] as const;
 
 for (const [label, source] of availableSources()) {
   for (const dtype of ['float64', 'float32'] as const) {
     describe(`${label}, ${dtype}`, () => {
-      const fixture = createFixture(source, dtype, 24 * MIB);
+      const fixture = createFixture(source, dtype, 36 * MIB);
 
       test('small integer products are exact at every small size, in every layout', () => {
         let turn = 0;
@@ -62,15 +73,22 @@ for (const [label, source] of availableSources()) {
         [5, 257, 9],
         [3, 769, 8],
         [63, 3, 9],
+        [64, 128, 64],
         [65, 4, 9],
+        [128, 129, 128],
+        [129, 64, 129],
         [127, 5, 3],
         [131, 300, 2],
         [2, 300, 131],
         [1, 601, 97],
         [97, 601, 1],
         [9, 3, 511],
+        [512, 5, 512],
         [9, 3, 513],
         [3, 5, 1023],
+        [1024, 2, 1024],
+        [1025, 3, 65],
+        [65, 3, 1025],
         [17, 2, 1033],
         [131, 260, 1031],
       ] as const) {
@@ -98,21 +116,23 @@ for (const [label, source] of availableSources()) {
         checkViews(fixture, { dtype, alpha: 1, a, b, beta: 0, c }, fixture.data);
       });
 
-      test('NaN and infinities reach exactly the elements they should, from every edge', () => {
-        const [m, k, n] = [7, 261, 19];
-        for (const special of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-          for (const i of [0, 3, m - 1]) {
-            for (const p of [0, 255, 256, k - 1]) checkSpecial(fixture, m, k, n, special, i, p);
-          }
-        }
-      });
+      for (const [m, k, n] of SPECIAL_SHAPES) {
+        test(`NaN and infinities reach exactly the elements they should, from every edge of ${m}×${k}×${n}`, () => {
+          let turn = 0;
+          for (const special of SPECIALS)
+            for (const i of edges(m, 3))
+              for (const p of edges(k, 255, 256))
+                checkSpecial(fixture, { m, k, n, ...turnOf(turn++) }, special, i, p);
+        });
 
-      test('NaN and infinities of B reach exactly the elements they should, and opposite infinities make NaN', () => {
-        const [m, k, n] = [7, 261, 19];
-        for (const special of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
-          for (const j of [0, 8, n - 1])
-            for (const p of [0, 255, 256, k - 1]) checkSpecialOfB(fixture, m, k, n, special, p, j);
-      });
+        test(`so do those of B, and opposite infinities make NaN, in ${m}×${k}×${n}`, () => {
+          let turn = 0;
+          for (const special of SPECIALS)
+            for (const j of edges(n, 8))
+              for (const p of edges(k, 255, 256))
+                checkSpecialOfB(fixture, { m, k, n, ...turnOf(turn++) }, special, p, j);
+        });
+      }
 
       test('integer products with entries to 2^20 are exact', () => {
         for (const layouts of [layoutsOf(0), layoutsOf(43), layoutsOf(101)]) {
@@ -195,6 +215,16 @@ function layoutsOf(turn: number): readonly [Layout, Layout, Layout] {
   return [name(turn), name(turn / size), name(turn / size / size)];
 }
 
+/** The first, the last, and those between that there are. */
+function edges(length: number, ...inner: readonly number[]): number[] {
+  return [...new Set([0, ...inner.filter(index => index < length), length - 1])];
+}
+
+/** A layout for each, and a β, that change from turn to turn. */
+function turnOf(turn: number): Pick<Case, 'layouts' | 'alpha' | 'beta'> {
+  return { layouts: layoutsOf(7 * turn), alpha: 1, beta: [0, 1, -2][turn % 3]! };
+}
+
 interface Case {
   readonly m: number;
   readonly k: number;
@@ -228,69 +258,54 @@ function checkViews(fixture: Fixture, tile: GemmTile, data = fixture.data, guard
 }
 
 /** One special value in A at (i, p), and a row of B, the p-th, with zero, a positive and a negative number in turn. */
-function checkSpecial(
-  fixture: Fixture,
-  m: number,
-  k: number,
-  n: number,
-  special: number,
-  i: number,
-  p: number,
-): void {
-  fixture.reset(2 * (m * k + k * n + m * n) + 100);
+function checkSpecial(fixture: Fixture, product: Case, special: number, i: number, p: number): void {
+  const { a, b, c } = ones(fixture, product);
   const { data, dtype } = fixture;
-  const a = fixture.allocate(m, k, 'rows');
-  const b = fixture.allocate(k, n, 'rows');
-  const c = fixture.allocate(m, n, 'rows');
-  fill(data, a, () => 1);
-  fill(data, b, () => 1);
+  const { m, k, n, beta } = product;
   data[at(a, i, p)] = special;
   for (let j = 0; j < n; j++) data[at(b, p, j)] = (j % 3) - 1;
-  fixture.kernel.gemm({ dtype, alpha: 1, a, b, beta: 0, c });
+  fixture.kernel.gemm({ dtype, alpha: 1, a, b, beta, c });
   for (let row = 0; row < m; row++) {
     for (let j = 0; j < n; j++) {
       const factor = (j % 3) - 1;
-      const want = row === i ? special * factor + (k - 1) : factor + (k - 1);
+      const want = (row === i ? special * factor : factor) + (k - 1) + beta;
       assert.equal(data[at(c, row, j)], want, `C(${row}, ${j}) with ${special} at A(${i}, ${p})`);
     }
   }
 }
 
 /** One special value in B at (p, j), and a column of A, the p-th, with zero, a positive and a negative number in turn. */
-function checkSpecialOfB(
-  fixture: Fixture,
-  m: number,
-  k: number,
-  n: number,
-  special: number,
-  p: number,
-  j: number,
-): void {
-  fixture.reset(2 * (m * k + k * n + m * n) + 100);
+function checkSpecialOfB(fixture: Fixture, product: Case, special: number, p: number, j: number): void {
+  const { a, b, c } = ones(fixture, product);
   const { data, dtype } = fixture;
-  const a = fixture.allocate(m, k, 'rows');
-  const b = fixture.allocate(k, n, 'rows');
-  const c = fixture.allocate(m, n, 'rows');
+  const { m, k, n, beta } = product;
   const opposite = p === 0 ? k - 1 : 0;
-  fill(data, a, () => 1);
-  fill(data, b, () => 1);
   for (let i = 0; i < m; i++) data[at(a, i, p)] = (i % 3) - 1;
   data[at(b, p, j)] = special;
   // In the last row it meets its opposite, of most places in another panel.
   data[at(a, m - 1, p)] = 1;
   data[at(a, m - 1, opposite)] = Number.NEGATIVE_INFINITY;
-  fixture.kernel.gemm({ dtype, alpha: 1, a, b, beta: 0, c });
-  for (let i = 0; i < m - 1; i++) {
+  fixture.kernel.gemm({ dtype, alpha: 1, a, b, beta, c });
+  for (let i = 0; i < m; i++) {
     for (let column = 0; column < n; column++) {
-      const factor = (i % 3) - 1;
-      const want = column === j ? special * factor + (k - 1) : factor + (k - 1);
+      const factor = i === m - 1 ? 1 : (i % 3) - 1;
+      const met = column === j ? special * factor : factor;
+      const rest = i === m - 1 ? Number.NEGATIVE_INFINITY : k - 1 + beta;
+      const want = met + rest;
       assert.equal(data[at(c, i, column)], want, `C(${i}, ${column}) with ${special} at B(${p}, ${j})`);
     }
   }
-  for (let column = 0; column < n; column++) {
-    const want = column === j ? special + Number.NEGATIVE_INFINITY : Number.NEGATIVE_INFINITY;
-    assert.equal(data[at(c, m - 1, column)], want, `C(${m - 1}, ${column}) with ${special} at B(${p}, ${j})`);
-  }
+}
+
+/** Operands of ones, and a C of ones where it is read. */
+function ones(fixture: Fixture, { m, k, n, layouts, beta }: Case) {
+  fixture.reset(4 * (m * k + k * n + m * n) + 8 * (m + k + n) + 100);
+  const { data } = fixture;
+  const a = fixture.allocate(m, k, layouts[0]);
+  const b = fixture.allocate(k, n, layouts[1]);
+  const c = fixture.allocate(m, n, layouts[2]);
+  for (const view of beta === 0 ? [a, b] : [a, b, c]) fill(data, view, () => 1);
+  return { a, b, c };
 }
 
 /** A of integers to ±2^20, B of integers to ±`largest`; sums are exact in any order. */
