@@ -8,7 +8,7 @@ import { floatArray } from '../shared/math/dtype.ts';
 import type { Digests } from './execute/digests.ts';
 
 /**
- * @param byteOffset where the values of all outputs lie, member by member
+ * @param byteOffset where the values of the outputs lie, of each those of all members
  * @throws value-not-finite
  */
 export function createCheckReport(
@@ -21,7 +21,11 @@ export function createCheckReport(
   const count = check.outputs.length;
   const values = [...floatArray(spec.dtype, memory.buffer, byteOffset, members * count)];
   const reports = Array.from({ length: members }, (_, member) =>
-    assessCheck(check, values.slice(member * count, (member + 1) * count), spec.dtype),
+    assessCheck(
+      check,
+      check.outputs.map((_, output) => values[output * members + member]!), // as many were read
+      spec.dtype,
+    ),
   );
   const data = Buffer.from(JSON.stringify(worst(reports)));
   const sha256 = createHash('sha256').update(data).digest('hex');

@@ -12,6 +12,7 @@ import type { OpenJobs } from '../shared/io/open-jobs.ts';
 import type { JobPlan } from '../shared/job/job-plan.ts';
 import type {
   BlockReceipt,
+  ComponentwiseBound,
   ErrorBound,
   JobProblem,
   Manifest,
@@ -174,7 +175,23 @@ function sumErrorBounds(receipts: readonly BlockReceipt[]): ErrorBound | null {
     absolute += errorBound?.absolute ?? Number.POSITIVE_INFINITY;
     size += errorBound?.size ?? 0;
   }
-  return Number.isFinite(absolute) && Number.isFinite(size) ? { absolute, size } : null;
+  if (!Number.isFinite(absolute) || !Number.isFinite(size)) return null;
+  const componentwise = largestBound(receipts.map(({ errorBound }) => errorBound?.componentwise));
+  return { absolute, size, ...(componentwise && { componentwise }) };
+}
+
+/** Of all elements that of the worst; undefined where a block has none. */
+function largestBound(bounds: readonly (ComponentwiseBound | undefined)[]): ComponentwiseBound | undefined {
+  let largest: ComponentwiseBound = { absolute: 0, relative: 0 };
+  for (const bound of bounds) {
+    if (bound === undefined) return undefined;
+    const { absolute, relative } = bound;
+    largest = {
+      absolute: Math.max(largest.absolute, absolute),
+      relative: largest.relative === null || relative === null ? null : Math.max(largest.relative, relative),
+    };
+  }
+  return largest;
 }
 
 function sumSeconds(receipts: readonly BlockReceipt[]): PhaseSeconds {

@@ -8,12 +8,14 @@ import type { WorkerMetrics } from '../shared/io/metrics.ts';
 import { blockOutputs, type DerivationInput } from '../shared/job/derivation.ts';
 import type { JobPlan } from '../shared/job/job-plan.ts';
 import { RESULT_CHUNK_BYTES } from '../shared/job/limits.ts';
-import type { BlockReceipt, PhaseSeconds } from '../shared/job/outcome.ts';
+import type { BlockReceipt, ErrorBound, PhaseSeconds } from '../shared/job/outcome.ts';
 import { type JobSpec, verificationRounds } from '../shared/job/spec.ts';
 import { DTYPES } from '../shared/math/dtype.ts';
+import { componentwiseFactor } from '../shared/math/magnitude.ts';
 import { createCheckReport } from './check-report.ts';
 import { type Digests, digestData } from './execute/digests.ts';
 import { createExecution, type Execution, type ExecutionReport } from './execute/executor.ts';
+import { relate } from './execute/relate.ts';
 import type { GuardedRange } from './execute/task.ts';
 import type { Threads } from './execute/threads.ts';
 import type { KernelName } from './kernels/kernel.ts';
@@ -79,7 +81,8 @@ export async function computeBlock(
   use: (data: Uint8Array, receipt: BlockReceipt) => Promise<void>,
 ): Promise<void> {
   const startedAt = new Date(deps.clock()).toISOString();
-  const plan = lowerProgram(blockProgram(work.spec, work.plan, work.index));
+  const program = blockProgram(work.spec, work.plan, work.index);
+  const plan = lowerProgram(program);
   const loadStart = performance.now();
   const requestOf = slabRequests(deps, work);
   const requests = plan.inputs.map(requestOf);
@@ -89,11 +92,12 @@ export async function computeBlock(
   try {
     const computed = await computeVerified(deps, work, { plan, holding, guards, requestOf });
     const storeStart = performance.now();
+    const errorBound = await completeBound(work, computed, program, plan, holding);
     const result = await finishResult(deps, work, plan, holding, computed.execution);
     const { computeSeconds: compute, verifySeconds: verify } = computed.report;
     const load = loadSeconds + computed.report.loadSeconds;
     const seconds = { load, compute, verify, store: secondsSince(storeStart) };
-    await use(result.data, receiptOf(deps, work, computed, result, { startedAt, seconds }));
+    await use(result.data, receiptOf(deps, work, computed, result, { startedAt, seconds, errorBound }));
   } finally {
     holding.release();
   }
@@ -124,19 +128,18 @@ function receiptOf(
   { spec, plan, index }: BlockWork,
   { report, kernel }: ComputedBlock,
   { data, digests }: ResultBytes,
-  times: Pick<BlockReceipt, 'startedAt' | 'seconds'>,
+  rest: Pick<BlockReceipt, 'startedAt' | 'seconds' | 'errorBound'>,
 ): BlockReceipt {
-  const { maxError, bound, seeds, errorBound } = report;
+  const { maxError, bound, seeds } = report;
   return {
     index,
     ...plan.block(index),
     bytes: data.byteLength,
     ...digests,
     verification: { method: 'freivalds', rounds: verificationRounds(spec), seeds, maxError, bound },
-    errorBound: errorBound ?? null,
     kernel,
     flops: String(plan.blockFlops(index)),
-    ...times,
+    ...rest,
     finishedAt: new Date(clock()).toISOString(),
   };
 }
@@ -239,6 +242,29 @@ async function runCancellable(execution: Execution, signal: AbortSignal): Promis
   }
 }
 
+/** The bound of the whole block, and, where it was asked for, of each element by the magnitude that was computed beside it. */
+async function completeBound(
+  { spec }: BlockWork,
+  { execution, report: { errorBound } }: ComputedBlock,
+  { outputs: [root, magnitude], dtype }: Program,
+  { result, outputBytes: [bytes = 0] }: Plan,
+  { region }: Holding,
+): Promise<ErrorBound | null> {
+  if (errorBound === undefined) return null;
+  if (root === undefined || spec.errorBound !== 'componentwise') return errorBound;
+  const byteOffset = region.byteOffset + result.byteOffset;
+  const magnitudesAt = magnitude === undefined ? byteOffset : byteOffset + bytes;
+  const place = { dtype, byteOffset, magnitudesAt, length: bytes / DTYPES[dtype].bytes };
+  const { largest, largestRelative } = await relate(place, execution.runTask);
+  const factor = componentwiseFactor(root, dtype);
+  const [absolute, relative] = [factor * largest, factor * largestRelative];
+  if (!Number.isFinite(absolute)) return errorBound;
+  return {
+    ...errorBound,
+    componentwise: { absolute, relative: Number.isFinite(relative) ? relative : null },
+  };
+}
+
 /** The bytes to store and their digests: the result in shared memory, or the report of a check. */
 async function finishResult(
   deps: BlockDeps,
@@ -248,7 +274,7 @@ async function finishResult(
   execution: Execution,
 ): Promise<ResultBytes> {
   const byteOffset = region.byteOffset + plan.result.byteOffset;
-  const byteLength = plan.result.bytes;
+  const [byteLength = 0] = plan.outputBytes;
   const { check } = jobPlan.derivation;
   if (check !== undefined)
     return createCheckReport(spec, check, deps.memory, byteOffset, jobPlan.derivation.members ?? 1);

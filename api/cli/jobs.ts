@@ -62,6 +62,12 @@ export const status: Command = {
     }),
 };
 
+type Componentwise = NonNullable<NonNullable<Job['errorBound']>['componentwise']>;
+
+function componentwiseText({ absolute, relative }: Componentwise): string {
+  return `${formatBrief(absolute)}, relative ${relative === null ? 'unknown' : formatBrief(relative)}`;
+}
+
 function statusText(job: Job): string {
   const { result, progress, derivative, error, verification, errorBound } = job;
   const rows: [string, string][] = [
@@ -88,9 +94,10 @@ function statusText(job: Job): string {
       `error ${formatBrief(verification.maxError)}, bound ${formatBrief(verification.bound)}`,
     ]);
   if (errorBound !== null) {
-    const { absolute, relative } = errorBound;
+    const { absolute, relative, componentwise } = errorBound;
     const share = relative === null ? 'unknown' : formatBrief(relative);
     rows.push(['error bound', `${formatBrief(absolute)}, relative ${share}`]);
+    if (componentwise !== null) rows.push(['of each element', componentwiseText(componentwise)]);
   }
   if (error !== null) rows.push(['error', `${error.title}: ${error.detail}`]);
   return `${table(rows)}\n`;

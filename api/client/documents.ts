@@ -55,6 +55,8 @@ export interface JobInput {
   readonly seed?: number;
   /** Rounds of Freivalds' test, 1 to 32; 1 where absent. */
   readonly verification?: { readonly rounds?: number };
+  /** `componentwise`: a bound of each element too, for as much arithmetic again. Normwise where absent. */
+  readonly errorBound?: 'normwise' | 'componentwise';
   readonly labels?: Readonly<Record<string, string>>;
   /** 0 to 9, higher first. */
   readonly priority?: number;
@@ -100,6 +102,8 @@ export interface Job {
     readonly norm: string;
     readonly absolute: number;
     readonly relative: number | null;
+    /** Where it was asked for: how far any single element may be off, and that relative to the element. */
+    readonly componentwise: { readonly absolute: number; readonly relative: number | null } | null;
   } | null;
   readonly kernel: string | null;
   readonly timings: {

@@ -3,7 +3,14 @@
 import type { JobProgress } from '../../shared/io/live.ts';
 import { encodeNpyHeader } from '../../shared/io/npy.ts';
 import type { JobPlan, PlannedResult } from '../../shared/job/job-plan.ts';
-import type { ErrorBound, JobState, Manifest, Outcome, Verification } from '../../shared/job/outcome.ts';
+import type {
+  ComponentwiseBound,
+  ErrorBound,
+  JobState,
+  Manifest,
+  Outcome,
+  Verification,
+} from '../../shared/job/outcome.ts';
 import type { JobSpec, Operation } from '../../shared/job/spec.ts';
 import { deriveState } from '../../shared/job/state.ts';
 import { type ProblemDocument, problemDocument } from '../http/problem.ts';
@@ -59,6 +66,8 @@ interface ErrorBoundDocument {
   readonly absolute: number;
   /** Null where every computed element is 0 and need not be. */
   readonly relative: number | null;
+  /** Null where it was not asked for, or nothing finite can be said. */
+  readonly componentwise: ComponentwiseBound | null;
 }
 
 interface TimingsDocument {
@@ -159,9 +168,9 @@ function verificationDocument({
 /** @param bound undefined in outcomes of before it was recorded */
 function errorBoundDocument(bound: ErrorBound | null | undefined): ErrorBoundDocument | null {
   if (bound === null || bound === undefined) return null;
-  const { absolute, size } = bound;
+  const { absolute, size, componentwise = null } = bound;
   const relative = absolute === 0 ? 0 : absolute / size;
-  return { norm: 'sum', absolute, relative: Number.isFinite(relative) ? relative : null };
+  return { norm: 'sum', absolute, relative: Number.isFinite(relative) ? relative : null, componentwise };
 }
 
 function timingsDocument(seconds: Extract<Outcome, { state: 'succeeded' }>['seconds']): TimingsDocument {

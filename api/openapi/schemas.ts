@@ -72,7 +72,12 @@ const job = z.strictObject({
     .strictObject({ method: z.literal('freivalds'), rounds: size, maxError: count, bound: count })
     .nullable(),
   errorBound: z
-    .strictObject({ norm: z.literal('sum'), absolute: count, relative: count.nullable() })
+    .strictObject({
+      norm: z.literal('sum'),
+      absolute: count,
+      relative: count.nullable(),
+      componentwise: z.strictObject({ absolute: count, relative: count.nullable() }).nullable(),
+    })
     .nullable(),
   kernel: z.string().nullable(),
   timings: z

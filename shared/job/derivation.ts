@@ -6,6 +6,7 @@ import { buildGraph } from '../math/build-graph.ts';
 import { type CheckGraph, checkGraph } from '../math/check.ts';
 import { cotangentOf, derive, directionOf } from '../math/derive.ts';
 import { inputsOf, type Node, type Range, type Role } from '../math/graph.ts';
+import { magnitudeOf, magnitudeOperand } from '../math/magnitude.ts';
 import { parseExpression } from '../math/parse.ts';
 import type { Shape } from '../math/shape.ts';
 import { sliceGraph } from '../math/slice.ts';
@@ -17,12 +18,14 @@ import type { JobSpec, MatrixSpec } from './spec.ts';
 export interface DerivationInput extends MatrixSpec {
   readonly name: string;
   readonly role: Role;
+  /** Whether it is |X| of what is stored: an input of the magnitude. */
+  readonly isMagnitude: boolean;
 }
 
 export interface Derivation {
   /** F itself. */
   readonly value: Node;
-  /** One matrix; for a check, its numbers. */
+  /** One matrix, and its magnitude (shared/math/magnitude.ts) where a componentwise bound is wanted; for a check, its numbers. */
   readonly outputs: readonly Node[];
   /** Present for a check: makes a report of the numbers. */
   readonly check?: CheckGraph;
@@ -43,7 +46,9 @@ export function deriveJob(spec: JobSpec): Derivation {
   const members = spec.direction?.members ?? spec.cotangent?.members;
   const check = spec.operation === 'check' ? checkGraph(value, spec.wrt) : undefined;
   const outputs =
-    spec.operation === 'check' ? check!.outputs : [derive(value, spec.operation, spec.wrt, members ?? 1)];
+    spec.operation === 'check'
+      ? check!.outputs
+      : withMagnitude(derive(value, spec.operation, spec.wrt, members ?? 1), spec);
   const [root] = outputs;
   assert(root !== undefined, 'every operation has an output');
   return {
@@ -53,12 +58,21 @@ export function deriveJob(spec: JobSpec): Derivation {
     order: spec.operation === 'jacobian' ? 'F' : 'C',
     members,
     columns: spec.columns ?? [0, root.shape.cols],
-    inputs: inputsOf(outputs).map(({ params }) => ({
-      name: params.name,
-      role: params.role,
-      ...matrixOf(spec, value, params.name, params.role),
-    })),
+    inputs: inputsOf(outputs).map(({ params: { name, role } }) => {
+      const operand = magnitudeOperand(name);
+      return {
+        name,
+        role,
+        isMagnitude: operand !== undefined,
+        ...matrixOf(spec, value, operand ?? name, role),
+      };
+    }),
   };
+}
+
+/** What reads no operand may be its own magnitude, and is computed once then. */
+function withMagnitude(root: Node, { errorBound }: JobSpec): readonly Node[] {
+  return errorBound === 'componentwise' ? [...new Set([root, magnitudeOf(root)])] : [root];
 }
 
 /** Directions and cotangents that a check was not given have no source: they are drawn from its seed. */

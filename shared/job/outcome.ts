@@ -37,6 +37,15 @@ export interface ErrorBound {
   readonly absolute: number;
   /** Σ|Ĉ| of what was computed; 0 where `absolute` is. */
   readonly size: number;
+  /** Where it was asked for, and is finite. */
+  readonly componentwise?: ComponentwiseBound;
+}
+
+/** How far any single element may be from the exact one, barring underflow. */
+export interface ComponentwiseBound {
+  readonly absolute: number;
+  /** Relative to what was computed of it; null where an element may as well be zero. */
+  readonly relative: number | null;
 }
 
 /** Stored with the data of a block, in one object. */

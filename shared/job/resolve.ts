@@ -88,6 +88,9 @@ function requireFields(request: JobRequest): void {
     if (need === 'needed' && !given) throw schemaFault(field, 'required', `${operation} needs a ${field}`);
     if (need === 'refused' && given) throw schemaFault(field, 'unexpected', `${operation} takes no ${field}`);
   }
+  if (request.errorBound === 'componentwise' && operation === 'check') {
+    throw schemaFault('errorBound', 'unexpected', 'a check says itself what rounding is');
+  }
   if (request.jacobian !== undefined && operation !== 'jacobian') {
     throw schemaFault('jacobian', 'unexpected', `${operation} has no Jacobian columns`);
   }

@@ -19,6 +19,9 @@ import {
 export const OPERATIONS = ['value', 'jvp', 'vjp', 'jacobian', 'check'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
+/** What is said of the rounding of a result: of all its elements together, or of each of them too. */
+const ERROR_BOUNDS = ['normwise', 'componentwise'] as const;
+
 const dtype = z.enum(['float64', 'float32']);
 const side = z.int().min(0).max(ARRAY_SIDE_MAX);
 const name = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a name of letters, digits and underscores');
@@ -57,6 +60,7 @@ export const jobRequest = z.strictObject({
   verification: z
     .strictObject({ rounds: z.int().min(1).max(VERIFICATION_ROUNDS_MAX).default(1) })
     .default({ rounds: 1 }),
+  errorBound: z.enum(ERROR_BOUNDS).default('normwise'),
   labels: labels.default({}),
   priority: z.int().min(0).max(PRIORITY_MAX).default(0),
   expiresIn: z
@@ -99,6 +103,8 @@ export interface JobSpec {
   readonly seed: number;
   /** Absent in jobs of before there was a choice: one round. */
   readonly verification?: { readonly rounds: number };
+  /** Absent in jobs of before there was a choice: normwise. */
+  readonly errorBound?: (typeof ERROR_BOUNDS)[number];
   readonly labels: Readonly<Record<string, string>>;
   readonly priority: number;
   readonly expiresIn: number;

@@ -70,6 +70,12 @@ test('a job is verified in as many rounds as it asks for, and says how far round
   assert.ok(error > 0 && error <= absolute && absolute < 2000 * error, `${error} ≤ ${absolute}`);
   const size = got.reduce((sum, value) => sum + Math.abs(value), 0);
   assert.ok(Math.abs(relative! - absolute / size) <= 1e-6 * relative!);
+  assert.equal(rough.errorBound!.componentwise, null, 'it was not asked for');
+  const fine = await client.compute({ ...job, dtype: 'float32', errorBound: 'componentwise' });
+  assert.deepEqual([...(await client.result(fine.id)).values].map(Number), got);
+  const largest = Math.max(...wanted.map((value, index) => Math.abs(value - got[index]!)));
+  const { componentwise } = fine.errorBound!;
+  assert.ok(largest <= componentwise!.absolute && componentwise!.absolute < 1000 * largest);
   // The unit roundoffs are 2⁻²⁴ and 2⁻⁵³, and the data nearly the same.
   assert.ok(exact.errorBound!.absolute < 2 ** -28 * absolute);
 });

@@ -7,7 +7,8 @@ import { FrechetError } from '../../shared/errors.ts';
 import { createLive } from '../../shared/io/live.ts';
 import { createOpenJobs } from '../../shared/io/open-jobs.ts';
 import { connectRedis } from '../../shared/io/redis.ts';
-import { type FinishDeps, failJob, finalProblem, finishJob } from '../../workers/finish-job.ts';
+import type { ComponentwiseBound, ErrorBound } from '../../shared/job/outcome.ts';
+import { type FinishDeps, failJob, finalProblem, finishJob, succeeded } from '../../workers/finish-job.ts';
 import { runBlock } from '../../workers/run-block.ts';
 import { integers } from '../support/integers.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
@@ -52,6 +53,32 @@ async function fourBlocks(rig: Rig, deps: FinishDeps) {
 }
 
 describe('finishing', () => {
+  test('says of all elements what was said of the worst, and nothing where a block says nothing', async t => {
+    const { rig, deps } = await createFixture(t);
+    const job = await fourBlocks(rig, deps);
+    for (let index = 0; index < 4; index++) await runBlock(rig.deps, workOf(job, index));
+    const receipts = await Promise.all(
+      [0, 1, 2, 3].map(async index => (await deps.jobs.readReceipt(TENANT, job.spec.id, index))!),
+    );
+    const outcome = (bounds: readonly (ComponentwiseBound | undefined)[]) => {
+      const all = receipts.map((receipt, index) => ({
+        ...receipt,
+        errorBound: { absolute: 1, size: 10, ...(bounds[index] && { componentwise: bounds[index] }) },
+      }));
+      const { errorBound } = succeeded(deps, job.spec, job.plan, all) as { errorBound: ErrorBound };
+      return errorBound;
+    };
+    const bounds = [3, 5, 4, 1].map(absolute => ({ absolute, relative: absolute / 8 }));
+    assert.deepEqual(outcome(bounds), {
+      absolute: 4,
+      size: 40,
+      componentwise: { absolute: 5, relative: 5 / 8 },
+    });
+    const withZero = bounds.with(2, { absolute: 4, relative: null as unknown as number });
+    assert.deepEqual(outcome(withZero).componentwise, { absolute: 5, relative: null });
+    assert.deepEqual(outcome(bounds.slice(1)), { absolute: 4, size: 40 });
+  });
+
   test('ends nothing while blocks are missing, and says which', async t => {
     const { rig, deps } = await createFixture(t);
     const job = await fourBlocks(rig, deps);

@@ -12,7 +12,7 @@ import type { Task } from '../../workers/execute/task.ts';
 import type { Threads } from '../../workers/execute/threads.ts';
 import { runBlock } from '../../workers/run-block.ts';
 import { graphOf } from '../shared/math/expressions.ts';
-import { evaluate, tabulate } from '../support/evaluate.ts';
+import { elementAt, evaluate, tabulate } from '../support/evaluate.ts';
 import { columnsOf, diagonalCopies, integers, product, transposed } from '../support/integers.ts';
 import { seededRandom } from './kernels/fixture.ts';
 import { createRig, fileOf, putJob, type Rig, ROOMY, readResult, TENANT, upload, workOf } from './rig.ts';
@@ -156,6 +156,46 @@ describe('a block', () => {
       2 * 13 * 7 * 5,
     );
     assert.equal(await rig.counter('frechet_blocks_finished_total', { outcome: 'stored' }), 1);
+  });
+
+  test('says how far any of its elements may be off where it was asked, and has the same bytes', async t => {
+    const rig = await createRig(t);
+    const random = seededRandom(11);
+    const matrices = { A: tabulate(40, 31, random), W: tabulate(31, 9, random), V: tabulate(40, 9, random) };
+    const operands = Object.fromEntries(
+      await Promise.all(
+        Object.entries(matrices).map(async ([name, matrix]) => [name, await upload(rig, matrix)] as const),
+      ),
+    );
+    const magnitude = (i: number, j: number) =>
+      2 * Math.abs(elementAt(matrices.V, i, j)) +
+      Array.from({ length: 31 }, (_, p) =>
+        Math.abs(elementAt(matrices.A, i, p) * elementAt(matrices.W, p, j)),
+      ).reduce((sum, one) => sum + one);
+    for (const blockLimits of [ROOMY, { ...ROOMY, bytes: 9 * 8 * 7 }]) {
+      const value = { operation: 'value', expression: 'A*W-2*V', operands, blockLimits };
+      const plain = await putJob(rig, value);
+      const job = await putJob(rig, { ...value, fields: { errorBound: 'componentwise' } });
+      for (const one of [plain, job]) await runAll(rig, one);
+      const elements = await readResult(rig, job);
+      assert.deepEqual(elements, await readResult(rig, plain));
+      assert.equal(job.plan.flops, 2n * plain.plan.flops);
+      for (let index = 0; index < job.plan.blocksTotal; index++) {
+        const [first, last] = job.plan.block(index).rows!;
+        const sizes = tabulate(last - first, 9, (i, j) => magnitude(first + i, j)).data;
+        const ratios = sizes.map((size, at) => size / Math.abs(elements[first * 9 + at]!));
+        const { errorBound } = (await rig.deps.jobs.readReceipt(TENANT, job.spec.id, index))!;
+        const { absolute, relative } = errorBound!.componentwise!;
+        // Some forty roundings, each of 2⁻⁵³.
+        const unit = 2 ** -53 * Math.max(...sizes);
+        assert.ok(31 * unit < absolute && absolute < 62 * unit, `${absolute / unit}`);
+        const share = (absolute / Math.max(...sizes)) * Math.max(...ratios);
+        assert.ok(Math.abs(relative! - share) < 1e-12 * share);
+        const without = (await rig.deps.jobs.readReceipt(TENANT, plain.spec.id, index))!;
+        assert.equal(without.errorBound!.componentwise, undefined);
+      }
+    }
+    assert.equal(rig.usedBytes() > 0, true, 'operands stay cached');
   });
 
   test('computed twice is stored once', async t => {

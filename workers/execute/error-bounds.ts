@@ -153,7 +153,7 @@ export function createErrorBounds(plan: Plan, { dtype, threads, view, runTask }:
       if (!isFollowed) return undefined;
       const elementBytes = DTYPES[dtype].bytes;
       const start = plan.result.byteOffset / elementBytes;
-      const stop = start + plan.result.bytes / elementBytes;
+      const stop = start + plan.outputBytes[0]! / elementBytes; // a plan has an output
       const inside = entries.filter(entry => start <= entry.start && entry.stop <= stop);
       const absolute = inside.reduce((sum, entry) => sum + entry.absolute, 0);
       const size = inside.reduce((sum, entry) => sum + entry.size, 0);

@@ -165,6 +165,27 @@ export interface RandomTask {
   readonly first: number;
 }
 
+/** Overwrites every number with its magnitude. */
+export interface MagnitudeTask {
+  readonly kind: 'magnitude';
+  readonly dtype: Dtype;
+  readonly byteOffset: number;
+  readonly length: number;
+}
+
+/**
+ * Compares `length` elements with as many magnitudes, `tileLength` of them a tile: finds the largest magnitude, and the
+ * largest relative to its element.
+ */
+export interface RelateTask {
+  readonly kind: 'relate';
+  readonly dtype: Dtype;
+  readonly byteOffset: number;
+  readonly magnitudesAt: number;
+  readonly length: number;
+  readonly tileLength: number;
+}
+
 /** Overwrites every NaN with the one canonical NaN: payloads differ between machines, bytes must not. */
 export interface CanonicaliseTask {
   readonly kind: 'canonicalise';
@@ -211,6 +232,8 @@ export type Task =
   | ConvertTask
   | RandomTask
   | CanonicaliseTask
+  | MagnitudeTask
+  | RelateTask
   | DigestTask;
 
 export const DIGEST_BYTES = 32;
@@ -246,6 +269,9 @@ export interface Findings {
   readonly size: number;
   /** The largest row of |B| or |X|, summed. */
   readonly largestRow: number;
+  /** The largest magnitude, and the largest relative to its element. */
+  readonly largest: number;
+  readonly largestRelative: number;
   /** How long the share ran; of several, the longest. Waiting for a thread that another block holds is not in it. */
   readonly seconds: number;
 }
@@ -256,6 +282,8 @@ export const NO_FINDINGS: Findings = {
   magnitude: 0,
   size: 0,
   largestRow: 0,
+  largest: 0,
+  largestRelative: 0,
   seconds: 0,
 };
 
@@ -267,6 +295,8 @@ export function mergeFindings(a: Findings, b: Findings): Findings {
     magnitude: a.magnitude + b.magnitude,
     size: a.size + b.size,
     largestRow: Math.max(a.largestRow, b.largestRow),
+    largest: Math.max(a.largest, b.largest),
+    largestRelative: Math.max(a.largestRelative, b.largestRelative),
     seconds: Math.max(a.seconds, b.seconds),
   };
 }

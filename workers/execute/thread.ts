@@ -12,6 +12,7 @@ import { combineTile } from './combine.ts';
 import { innerProduct } from './elements.ts';
 import { fingerprintTile } from './fingerprints.ts';
 import { randomAt } from './random.ts';
+import { relateTile } from './relate.ts';
 import {
   type Bundle,
   type ConvertTask,
@@ -121,6 +122,13 @@ function runTile(task: Task, index: number): Findings {
       for (let i = 0; i < task.length; i++) data[i] = randomAt(task.seed, task.first + i);
       return NO_FINDINGS;
     }
+    case 'magnitude': {
+      const data = floatArray(task.dtype, memory.buffer, task.byteOffset, task.length);
+      for (let i = 0; i < task.length; i++) data[i] = Math.abs(data[i]!);
+      return NO_FINDINGS;
+    }
+    case 'relate':
+      return relateTile(task, index, memory.buffer);
     case 'canonicalise': {
       const data = floatArray(task.dtype, memory.buffer, task.byteOffset, task.length);
       for (let i = 0; i < task.length; i++) if (Number.isNaN(data[i])) data[i] = Number.NaN;

@@ -62,21 +62,24 @@ export function slabRequest(
       copyBox(inline, piecesOf(slab, input, source.order), target, source.dtype);
     }
     await convert(run, slab.elements, source.dtype, dtype, target.byteOffset, slot.byteOffset);
-    if (source.dtype !== dtype || !('array' in source)) await takePrints();
+    if (input.isMagnitude) await takeMagnitudes(run, slot, slab.elements, dtype);
+    const isChanged = source.dtype !== dtype || input.isMagnitude;
+    if (isChanged || !('array' in source)) await takePrints();
   };
-  return { key: cacheKey(job.tenant, slab, source, dtype), bytes: layout.bytes, load, guard };
+  return { key: cacheKey(job.tenant, slab, input, dtype), bytes: layout.bytes, load, guard };
 }
 
 /** Same key, same bytes in the slab. Inline values are not worth a place in the cache. */
 function cacheKey(
   tenant: string,
   slab: InputSlab,
-  source: ValueSource | undefined,
+  { source, isMagnitude }: DerivationInput,
   dtype: Dtype,
 ): string | undefined {
   if (source === undefined || !('array' in source)) return undefined;
   const { rows, cols, members } = slab;
-  return [tenant, source.array, dtype, ...rows, ...cols, ...(members ?? [])].join(' ');
+  const content = isMagnitude ? `|${source.array}|` : source.array;
+  return [tenant, content, dtype, ...rows, ...cols, ...(members ?? [])].join(' ');
 }
 
 type Run = (task: Task, tiles: number) => Promise<Findings>;
@@ -188,6 +191,10 @@ async function convert(
 ): Promise<void> {
   if (from === to || length === 0) return;
   await run({ kind: 'convert', from, to, fromByteOffset, toByteOffset, length }, 1);
+}
+
+async function takeMagnitudes(run: Run, { byteOffset }: Slot, length: number, dtype: Dtype): Promise<void> {
+  if (length > 0) await run({ kind: 'magnitude', dtype, byteOffset, length }, 1);
 }
 
 async function fillRandom(run: Run, seed: number, slab: InputSlab, slot: Slot, dtype: Dtype): Promise<void> {

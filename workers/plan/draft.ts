@@ -150,8 +150,15 @@ export function createDrafting(dtype: Dtype, members: number) {
       push(step, [c.home, a.home, b.home]);
     },
 
-    finish(inputs: readonly InputSlab[], result: Buffer, chunkBytes: number): Plan {
-      const digests = buffer((1 + Math.ceil(result.bytes / chunkBytes)) * DIGEST_BYTES);
+    /** @param outputBytes of what lies in `result`; the first is what is digested, in chunks. */
+    finish(
+      inputs: readonly InputSlab[],
+      result: Buffer,
+      outputBytes: readonly number[],
+      chunkBytes: number,
+    ): Plan {
+      const [digested = 0] = outputBytes;
+      const digests = buffer((1 + Math.ceil(digested / chunkBytes)) * DIGEST_BYTES);
       const control = buffer(CONTROL_WORDS * WORD_BYTES);
       for (const kept of [digests, control, result, ...slots]) {
         kept.first = 0;
@@ -173,6 +180,7 @@ export function createDrafting(dtype: Dtype, members: number) {
         steps: placed,
         regionBytes: totalBytes,
         result: { byteOffset: at(result), bytes: result.bytes },
+        outputBytes,
         control: at(control),
         digests: { byteOffset: at(digests), bytes: digests.bytes },
         flops: placed.reduce((sum, { flops }) => sum + flops, 0n),

@@ -54,8 +54,8 @@ export function lowerProgram(program: Program): Plan {
   const slabs = planSlabs(outputs, streaming, program.inputs, program.members);
   const members = program.members[1] - program.members[0];
   const drafting = createDrafting(dtype, members);
-  const elements = outputs.reduce((sum, { shape }) => sum + shape.rows * shape.cols, 0);
-  const result = drafting.buffer(elements * members * DTYPES[dtype].bytes);
+  const outputBytes = outputs.map(({ shape }) => shape.rows * shape.cols * members * DTYPES[dtype].bytes);
+  const result = drafting.buffer(outputBytes.reduce((sum, bytes) => sum + bytes, 0));
   const stacked = findStacked(program);
   const lowering = {
     program,
@@ -69,7 +69,7 @@ export function lowerProgram(program: Program): Plan {
   };
   for (const node of lowering.sums.demanded) lowering.located.set(node, locate(lowering, node));
   for (const [index, node] of outputs.entries()) placeOutput(lowering, node, index);
-  return drafting.finish(slabs, result, program.chunkBytes);
+  return drafting.finish(slabs, result, outputBytes, program.chunkBytes);
 }
 
 function findStacked({ outputs, inputs }: Program): ReadonlySet<Node> {
@@ -166,15 +166,18 @@ function combine(lowering: Lowering, node: Node): Draft {
   return target;
 }
 
-/** Where output `index` lies: a member's outputs one after the other, then the next member's. */
+/** Where output `index` lies: behind all members of those before it, its own one after the other. */
 function outputView({ program, result, stacked }: Lowering, index: number): Draft {
+  const members = program.members[1] - program.members[0];
   const sizes = program.outputs.map(({ shape }) => shape.rows * shape.cols);
-  const offset = sizes.slice(0, index).reduce((sum, size) => sum + size, 0);
-  const node = program.outputs[index]!;
-  const { rows, cols } = node.shape;
+  const offset = members * sizes.slice(0, index).reduce((sum, size) => sum + size, 0);
+  const { rows, cols } = program.outputs[index]!.shape;
   const isStack = program.outputs.some(output => stacked.has(output));
-  const memberStride = isStack ? sizes.reduce((sum, size) => sum + size, 0) : 0;
-  return { ...denseView(rows, cols, offset, program.order), memberStride, home: result };
+  return {
+    ...denseView(rows, cols, offset, program.order),
+    memberStride: isStack ? rows * cols : 0,
+    home: result,
+  };
 }
 
 /** Copies an output that is not computed in place: an input, a view, or one that was computed for an earlier place. */

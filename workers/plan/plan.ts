@@ -79,8 +79,10 @@ export interface Plan {
   readonly constants: readonly { readonly offset: number; readonly value: number }[];
   readonly steps: readonly Step[];
   readonly regionBytes: number;
-  /** The result within the region: all members, one after the other. */
+  /** Where the outputs lie in the region, one after the other, each with all its members. */
   readonly result: { readonly byteOffset: number; readonly bytes: number };
+  /** Of each output. */
+  readonly outputBytes: readonly number[];
   /** Two 32-bit words, the cancel word and the next tile. Byte offset in the region. */
   readonly control: number;
   /** Room for the digests of the result. Byte offset in the region. */

@@ -38,6 +38,7 @@ describe('a spec', () => {
         reproducible: true,
         seed: 9,
         verification: { rounds: 3 },
+        errorBound: 'componentwise',
       },
     });
     assert.deepEqual(
@@ -59,6 +60,7 @@ describe('a spec', () => {
         reproducible: true,
         seed: 9,
         verification: { rounds: 3 },
+        errorBound: 'componentwise',
         labels: { run: '1' },
         priority: 3,
         expiresIn: 60,

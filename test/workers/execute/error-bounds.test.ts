@@ -6,6 +6,7 @@ import { after, describe, test } from 'node:test';
 import { derive } from '../../../shared/math/derive.ts';
 import type { Dtype } from '../../../shared/math/dtype.ts';
 import { inputsOf, type Node } from '../../../shared/math/graph.ts';
+import { componentwiseFactor, magnitudeOf, magnitudeOperand } from '../../../shared/math/magnitude.ts';
 import { type Shape, shape } from '../../../shared/math/shape.ts';
 import type { Order } from '../../../shared/math/view.ts';
 import type { Program } from '../../../workers/plan/lower.ts';
@@ -19,6 +20,8 @@ const SEED = 5;
 /** What fills a significand, signs aside. */
 const ENTRY_MAX = { float64: 2 ** 52, float32: 2 ** 23 } as const satisfies Record<Dtype, number>;
 /** What the worst case of rounding is above its usual one: √k for each product of length k, and the cancelling of signs. */
+/** The same of the element whose bound is the tightest. */
+const CLOSEST_MAX = { product: 500, chain: 3_000 };
 const LOOSENESS_MAX = { product: 2_000, chain: 100_000 };
 
 const SHAPES = new Map<string, Shape>(
@@ -63,8 +66,14 @@ for (const dtype of ['float64', 'float32'] as const) {
     const machine = startMachine({ roomBytes: 2 ** 20 });
     after(() => machine.close());
 
-    /** Σ|C − Ĉ| and what was said of it. @param stacked names of inputs with a matrix for each member */
-    async function measure(root: Node, members = 1, stacked: readonly string[] = [], order: Order = 'C') {
+    /** @param stacked names of inputs with a matrix for each member */
+    async function compute(
+      outputs: readonly Node[],
+      members: number,
+      stacked: readonly string[],
+      order: Order,
+    ) {
+      const [root] = outputs as readonly [Node];
       const random = seededRandom(SEED);
       const exact: Record<string, ExactMatrix[]> = {};
       const inputs: Record<string, Matrix[]> = {};
@@ -77,16 +86,20 @@ for (const dtype of ['float64', 'float32'] as const) {
           exactMatrix(own.rows, own.cols, (i, j) => BigInt(data[i * own.cols + j]!)),
         );
       }
+      for (const name of outputs.length > 1 ? Object.keys(inputs) : [])
+        inputs[`|${name}|`] = inputs[name]!.map(({ rows, cols, data }) => ({
+          rows,
+          cols,
+          data: data.map(Math.abs),
+        }));
+      const isStacked = (name: string) => stacked.includes(magnitudeOperand(name) ?? name);
       const program: Program = {
-        outputs: [root],
+        outputs,
         order,
         dtype,
         members: [0, members],
         inputs: new Map(
-          Object.keys(inputs).map(name => [
-            name,
-            { order: 'C', dtype: 'float64', stacked: stacked.includes(name) },
-          ]),
+          Object.keys(inputs).map(name => [name, { order: 'C', dtype: 'float64', stacked: isStacked(name) }]),
         ),
         chunkBytes: 4096,
       };
@@ -102,7 +115,12 @@ for (const dtype of ['float64', 'float32'] as const) {
           ),
         ),
       ).flat(2);
-      const computed = [...prepared.result()];
+      return { errorBound, wanted, computed: [...prepared.result()] };
+    }
+
+    /** Σ|C − Ĉ| and what was said of it. */
+    async function measure(root: Node, members = 1, stacked: readonly string[] = [], order: Order = 'C') {
+      const { errorBound, wanted, computed } = await compute([root], members, stacked, order);
       let [error, size] = [0, 0];
       for (const [e, value] of computed.entries()) {
         const difference = BigInt(value) - wanted[e]!;
@@ -110,6 +128,30 @@ for (const dtype of ['float64', 'float32'] as const) {
         size += Math.abs(value);
       }
       return { error, size, bound: errorBound };
+    }
+
+    /** The bound of each element holds, and the one nearest to its error is no more than `looseness` times it. */
+    async function checkEach(
+      root: Node,
+      looseness: number,
+      members = 1,
+      stacked: readonly string[] = [],
+      order: Order = 'C',
+    ) {
+      const outputs = [root, magnitudeOf(root)];
+      const { errorBound, wanted, computed } = await compute(outputs, members, stacked, order);
+      const normwise = await measure(root, members, stacked, order);
+      assert.deepEqual(errorBound, normwise.bound, 'the magnitude is no part of the result');
+      const factor = componentwiseFactor(root, dtype);
+      assert.equal(computed.length, 2 * wanted.length);
+      let closest = Number.POSITIVE_INFINITY;
+      for (const [e, exact] of wanted.entries()) {
+        const error = Math.abs(Number(BigInt(computed[e]!) - exact));
+        const bound = factor * computed[wanted.length + e]!;
+        assert.ok(error <= bound, `element ${e}: ${error} ≤ ${bound}`);
+        if (error > 0) closest = Math.min(closest, bound / error);
+      }
+      assert.ok(closest <= looseness, `at least ${closest} times the error`);
     }
 
     function check(found: Awaited<ReturnType<typeof measure>>, looseness: number): void {
@@ -141,6 +183,21 @@ for (const dtype of ['float64', 'float32'] as const) {
       const alone = await measure(graphOf('A*B', SHAPES));
       const stack = await measure(graphOf('A*B', SHAPES), 4, ['B']);
       assert.ok(stack.bound!.absolute > 3 * alone.bound!.absolute);
+    });
+
+    for (const [text, kind] of Object.entries(EXPRESSIONS)) {
+      test(`of each element holds for ${text}`, () => checkEach(graphOf(text, SHAPES), CLOSEST_MAX[kind]));
+    }
+
+    for (const [text, kind] of Object.entries(JACOBIANS)) {
+      test(`of each element holds for the Jacobian of ${text}`, () =>
+        checkEach(derive(graphOf(text, SHAPES), 'jacobian', 'W', 1), CLOSEST_MAX[kind], 1, [], 'F'));
+    }
+
+    test('of each element holds for the members of a stack', async () => {
+      const root = graphOf('A*B*D', SHAPES);
+      await checkEach(root, CLOSEST_MAX.chain, 5, ['B']);
+      await checkEach(root, CLOSEST_MAX.chain, 5, ['A', 'D']);
     });
 
     test('is 0 where nothing is rounded', async () => {

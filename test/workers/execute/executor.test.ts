@@ -129,7 +129,7 @@ describe('execution', () => {
     }
   });
 
-  test('several numbers lie side by side, member by member, shared ones in every member', async () => {
+  test('several numbers lie one after the other, each for every member, shared ones too', async () => {
     const [a, h] = [input('A', 3, 3), input('H', 3, 3, 'direction')];
     const outputs = [
       build.inner(h, h),
@@ -139,7 +139,7 @@ describe('execution', () => {
     ];
     const inputs = values(outputs, 4);
     const got = await runProgram(machine, program(outputs, 'float64', 4), inputs);
-    const wanted = [0, 1, 2, 3].flatMap(s => outputs.map(output => oracle(output, inputs, s).data[0]!));
+    const wanted = outputs.flatMap(output => [0, 1, 2, 3].map(s => oracle(output, inputs, s).data[0]!));
     assert.deepEqual(plain(got.values), plain(wanted));
   });
 

@@ -39,10 +39,12 @@ async function load(
   box: Box,
   dtype: Dtype,
   members?: number,
+  isMagnitude = false,
 ) {
   const input: DerivationInput = {
     name: 'A',
     role: 'operand',
+    isMagnitude,
     shape: { rows: shape.rows, cols: shape.cols },
     ...(members !== undefined && { members }),
     ...(source && { source }),
@@ -121,6 +123,26 @@ describe('loading', () => {
     }
   });
 
+  test('magnitudes, beside the values themselves', async t => {
+    const rig = await createRig(t);
+    const matrix = integers(13, 9, 5);
+    const magnitudes = { ...matrix, data: matrix.data.map(Math.abs) };
+    const inline = Buffer.from(encodeMatrices([matrix], 'float64', 'C')).toString('base64');
+    for (const source of [
+      (await upload(rig, matrix)).source!,
+      (await upload(rig, matrix, { dtype: 'float32', order: 'F' })).source!,
+      { inline, dtype: 'float64', order: 'C' } as const,
+    ]) {
+      for (const box of BOXES) {
+        const loaded = (isMagnitude: boolean) =>
+          load(rig, source, matrix, box, 'float64', undefined, isMagnitude);
+        assert.deepEqual(await loaded(true), elementsOf(magnitudes, box));
+        assert.deepEqual(await loaded(false), elementsOf(matrix, box));
+        assert.deepEqual(await loaded(true), elementsOf(magnitudes, box), 'from the cache');
+      }
+    }
+  });
+
   test('inline values, boxes of them too, in every pair of dtypes', async t => {
     const rig = await createRig(t);
     const matrix = integers(13, 9, 2);
@@ -176,7 +198,12 @@ describe('loading', () => {
     const rig = await createRig(t);
     const request = async (role: 'direction' | 'cotangent', seed: number) => {
       const slab = { ...slabFor(WHOLE, 'C'), role };
-      const input: DerivationInput = { name: 'H', role, shape: { rows: 13, cols: 9 } };
+      const input: DerivationInput = {
+        name: 'H',
+        role,
+        isMagnitude: false,
+        shape: { rows: 13, cols: 9 },
+      };
       const { slabs, release } = await rig.deps.cache.acquire(64, [
         slabRequest(rig.deps, { tenant: TENANT, seed }, slab, input, 'float64'),
       ]);

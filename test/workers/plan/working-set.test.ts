@@ -39,8 +39,10 @@ const wanted = fc
     dtype: dtypes,
     stored: dtypes,
     blockBytes: fc.constantFrom(1000, 100_000, 2 ** 26),
+    errorBound: fc.constantFrom('normwise', 'componentwise'),
   })
-  .map(({ expression, operation, n, p, members, dtype, stored, blockBytes }): Wanted & { stored: Dtype } => {
+  .map(({ errorBound, ...shapes }): Wanted & { stored: Dtype } => {
+    const { expression, operation, n, p, members, dtype, stored, blockBytes } = shapes;
     const usesA = parseExpression(expression).names.includes('A');
     const value = resultShape(expression, n, p);
     const stack = members === undefined ? [] : [members];
@@ -54,6 +56,7 @@ const wanted = fc
       ...(operation === 'vjp' && { cotangent: array([...stack, ...value], stored) }),
       dtype,
       stored,
+      fields: { errorBound },
       blockLimits: { bytes: blockBytes, flops: '1000000000', workingSetBytes: 2 ** 40 },
     };
   });
