@@ -5,7 +5,6 @@
 //
 //   npm run bench:http -- [--json] [--jobs N] [--mib N]      of each kind, N jobs; an array of N MiB
 
-import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -13,6 +12,7 @@ import { Queue, Worker } from 'bullmq';
 import { connectRedis } from '../../shared/io/redis.ts';
 import { type Stack, startStack } from '../support/processes.ts';
 import { machine, table } from './measure.ts';
+import { formatMemory, type Memory, memoryOf } from './memory.ts';
 import { measureTransfers, type TransferFigure } from './transfer.ts';
 
 interface Figure {
@@ -150,21 +150,6 @@ async function measureBullmq({ redisUrl }: Stack, connections: number, jobs: num
   return figure;
 }
 
-/** What the gateway and the worker hold resident, and what Redis uses, in MiB. */
-async function memory({ gateway, workers, redisUrl }: Stack): Promise<string> {
-  const residentMib = async (pid: number) => {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-    return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
-  };
-  const redis = connectRedis(redisUrl, 'consumer', () => undefined);
-  const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1] ?? 0);
-  redis.disconnect();
-  const [gatewayMib, ...workerMib] = await Promise.all(
-    [gateway, ...workers].map(({ pid }) => residentMib(pid ?? 0)),
-  );
-  return `memory, MiB: gateway ${gatewayMib}, worker ${workerMib.join(' ')}, Redis ${(used / 2 ** 20).toFixed(1)}`;
-}
-
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -177,16 +162,16 @@ async function main(): Promise<void> {
   const stack = await startStack();
   try {
     await measureSingle(stack.url, 16, Math.min(jobs, 1_000));
-    const memories = [await memory(stack)];
+    const memories = [await memoryOf(stack)];
     const figures: Figure[] = [];
     for (const connections of [1, 32]) {
       const count = connections === 1 ? Math.ceil(jobs / 10) : jobs;
       figures.push(await measureSingle(stack.url, connections, count));
       figures.push(await measureBullmq(stack, connections, count));
     }
-    memories.push(await memory(stack));
+    memories.push(await memoryOf(stack));
     figures.push(await measureBatches(stack.url, jobs * 2));
-    memories.push(await memory(stack));
+    memories.push(await memoryOf(stack));
     const transfers = await measureTransfers(stack, Number(values.mib));
     if (values.json) for (const figure of [...figures, ...transfers]) console.log(JSON.stringify(figure));
     else print(figures, memories, transfers);
@@ -197,7 +182,7 @@ async function main(): Promise<void> {
 
 function print(
   figures: readonly Figure[],
-  memories: readonly string[],
+  memories: readonly Memory[],
   transfers: readonly TransferFigure[],
 ): void {
   const rows = figures.map(({ what, connections, jobs, jobsPerSecond, p50Ms, p99Ms }) => {
@@ -219,7 +204,7 @@ function print(
   console.log(
     table([['what', 'connections', 'jobs', 'jobs/s', 'p50 ms', 'p99 ms', 'ratio to BullMQ'], ...rows]),
   );
-  console.log(`\n${memories.join('\n')}\n`);
+  console.log(`\nmemory, MiB:\n${memories.map(formatMemory).join('\n')}\n`);
   const copying = transfers[0]!.seconds; // it comes first
   const mib = (transfers[0]!.bytes / 2 ** 20).toFixed(0);
   const transferRows = transfers.map(({ what, seconds, bytes }) => [

@@ -1,10 +1,12 @@
 // What a second worker is worth, what a block costs beside its arithmetic, how a whole job compares with NumPy that loads,
-// multiplies and saves the same files with as many threads, and a Jacobian with copying as many bytes into the store.
+// multiplies and saves the same files with as many threads, a Jacobian with copying as many bytes into the store, and what
+// memory a hundred thousand small jobs leave behind.
 // Real gateway, workers and Redis; every product of the large jobs is checked exactly.
 //
-//   npm run bench:scale -- [--json] [--side N] [--jobs N] [--numpy-side N] [--jacobian-columns P] [PART…]
+//   npm run bench:scale -- [--json] [--kernel NAME] [--side N] [--jobs N] [--soak N] [--numpy-side N] [--jacobian-columns P] [PART…]
 //
-// Parts are blocks, jobs, overhead, numpy and jacobian; all of them where none is named.
+// Parts are blocks, jobs, overhead, soak, numpy and jacobian; all of them where none is named. A kernel is what FRECHET_KERNEL
+// takes, and counts for blocks and jobs: the faster it is, the more of two cores is Redis, the gateway and the disk.
 
 import { execFile } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -21,14 +23,15 @@ import { createClient, type JobDocument } from '../support/client.ts';
 import { startStack } from '../support/processes.ts';
 import { type IntegerMatrix, integersOf, isRight, npyBytes, uploadIntegers } from './integer-operands.ts';
 import { machine, table } from './measure.ts';
+import { formatMemory, type Memory, memoryOf } from './memory.ts';
 
-const PARTS = ['blocks', 'jobs', 'overhead', 'numpy', 'jacobian'] as const;
+const PARTS = ['blocks', 'jobs', 'overhead', 'soak', 'numpy', 'jacobian'] as const;
 type Part = (typeof PARTS)[number];
 const RUNS = 3;
-const LOOK_MS = 5;
-/** A product of this side is a job of its own, of a few milliseconds: no slice, and one block. */
-const MEDIUM_SIDE = 512;
-/** Of this side it is all overhead, and still no slice. */
+const LOOK_MS = 20;
+/** Many products of this shape are much arithmetic for what they load and store: what workers are for. One block each. */
+const HEAVY = { rows: 1024, inner: 4096, jobs: 24 };
+/** Of this side a product is all overhead, and still no slice. */
 const LIGHT_SIDE = 128;
 
 interface Figure {
@@ -40,6 +43,8 @@ interface Figure {
   readonly blocks: number;
   /** Of `overhead`: milliseconds of each block that are not arithmetic: everything else, loading too. */
   readonly overheadMs?: number;
+  /** Of `soak`: what the processes held before, after each round, and at most while one ran. */
+  readonly memory?: { readonly before: Memory; readonly after: readonly Memory[]; readonly peak: Memory };
   /** Of `numpy`: what it took; null where there is no NumPy. */
   readonly numpySeconds?: number | null;
   /** Of `jacobian`: what it took to store the same bytes. */
@@ -49,13 +54,15 @@ interface Figure {
 interface Sizes {
   readonly side: number;
   readonly jobs: number;
+  readonly kernel: string;
 }
 
 type Client = ReturnType<typeof createClient>;
 
 /** One worker and two, of one thread each, doing one job of many blocks and then many jobs of one. */
 async function measureWorkers(parts: ReadonlySet<Part>, workers: number, sizes: Sizes): Promise<Figure[]> {
-  const stack = await startStack({ workers, env: { FRECHET_THREADS: '1', FRECHET_MEMORY_BYTES: '2GiB' } });
+  const env = { FRECHET_THREADS: '1', FRECHET_MEMORY_BYTES: '2GiB', FRECHET_KERNEL: sizes.kernel };
+  const stack = await startStack({ workers, env });
   const figure = { bench: 'scale' as const, workers, threads: 1 };
   try {
     const client = createClient(stack.url);
@@ -66,11 +73,14 @@ async function measureWorkers(parts: ReadonlySet<Part>, workers: number, sizes: 
       figures.push({ ...figure, what: 'blocks', seconds, blocks: job.progress.blocksTotal });
     }
     if (parts.has('jobs')) {
-      const { seconds } = await best(() => computeMany(client, MEDIUM_SIDE, sizes.jobs));
-      figures.push({ ...figure, what: 'jobs', seconds, blocks: sizes.jobs });
+      const { rows, inner, jobs } = HEAVY;
+      const { seconds } = await best(() => computeMany(client, rows, inner, jobs));
+      figures.push({ ...figure, what: 'jobs', seconds, blocks: jobs });
     }
     if (parts.has('overhead') && workers === 1) {
-      const { seconds, computeSeconds } = await best(() => computeMany(client, LIGHT_SIDE, sizes.jobs));
+      const { seconds, computeSeconds } = await best(() =>
+        computeMany(client, LIGHT_SIDE, LIGHT_SIDE, sizes.jobs),
+      );
       const overheadMs = ((seconds - computeSeconds) / sizes.jobs) * 1000;
       figures.push({ ...figure, what: 'overhead', seconds, blocks: sizes.jobs, overheadMs });
     }
@@ -103,10 +113,11 @@ async function computeLarge(client: Client, a: IntegerMatrix, h: IntegerMatrix) 
   return fastest;
 }
 
-/** A batch of equal products: seconds from its submission to its last job, and those in which one was computed. */
-async function computeMany(client: Client, side: number, jobs: number) {
-  const A = await uploadIntegers(client.url, integersOf(side, side, 3));
-  const line = JSON.stringify({ operation: 'jvp', operands: { A }, direction: A });
+/** A batch of equal products, rows×inner by inner×rows: seconds from its submission to its last job, and those in which one was computed. */
+async function computeMany(client: Client, rows: number, inner: number, jobs: number) {
+  const A = await uploadIntegers(client.url, integersOf(rows, inner, 3));
+  const direction = await uploadIntegers(client.url, integersOf(inner, rows, 4));
+  const line = JSON.stringify({ operation: 'jvp', operands: { A }, direction });
   const start = performance.now();
   const headers = { 'Content-Type': 'application/x-ndjson' };
   const answer = await client.post('/v1/batches', `${line}\n`.repeat(jobs), headers);
@@ -130,6 +141,71 @@ async function computeSecondsOf(client: Client, path: string): Promise<number> {
   return lines
     .map(line => (JSON.parse(line) as { job: JobDocument }).job.timings?.computeSeconds ?? 0)
     .reduce((a, b) => a + b, 0);
+}
+
+/** So many lines a batch; all batches of a round wait at once. */
+const SOAK_LINES = 10_000;
+const SAMPLE_MS = 500;
+
+/** Rounds of `jobs` small jobs, queued all at once: what a process holds after the last it held after the first. */
+async function measureSoak(jobs: number): Promise<Figure> {
+  const stack = await startStack();
+  try {
+    const client = createClient(stack.url);
+    const matrix = [
+      [1, 2],
+      [3, 4],
+    ];
+    const line = JSON.stringify({
+      operation: 'jvp',
+      operands: { A: { data: matrix } },
+      direction: { data: matrix },
+    });
+    const lines = Math.min(SOAK_LINES, jobs);
+    const body = `${line}\n`.repeat(lines);
+    const round = async () => {
+      const headers = { 'Content-Type': 'application/x-ndjson' };
+      const batches: string[] = [];
+      for (let count = 0; count < jobs; count += lines) {
+        const answer = await client.post('/v1/batches', body, headers);
+        batches.push(((await answer.json()) as { links: { self: string } }).links.self);
+      }
+      for (const path of batches) await untilSucceeded(client, path, lines);
+    };
+    const before = await memoryOf(stack);
+    let peak = before;
+    const sampler = setInterval(() => {
+      void memoryOf(stack).then(now => (peak = largestOf(peak, now)));
+    }, SAMPLE_MS);
+    const after: Memory[] = [];
+    const start = performance.now();
+    while (after.length < RUNS) {
+      await round();
+      after.push(await memoryOf(stack));
+    }
+    clearInterval(sampler);
+    const seconds = (performance.now() - start) / 1000 / RUNS;
+    const memory = { before, after, peak };
+    return {
+      bench: 'scale',
+      what: 'soak',
+      workers: 1,
+      threads: computeCores(),
+      seconds,
+      blocks: jobs,
+      memory,
+    };
+  } finally {
+    await stack.stop();
+  }
+}
+
+function largestOf(a: Memory, b: Memory): Memory {
+  return {
+    gateway: Math.max(a.gateway, b.gateway),
+    workers: a.workers.map((mib, index) => Math.max(mib, b.workers[index] ?? 0)),
+    redis: Math.max(a.redis, b.redis),
+  };
 }
 
 /** The whole way of a product whose operands are there: of a job, and of NumPy over files. */
@@ -233,8 +309,10 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: {
       json: { type: 'boolean' },
+      kernel: { type: 'string', default: 'auto' },
       side: { type: 'string', default: '6144' },
       jobs: { type: 'string', default: '500' },
+      soak: { type: 'string', default: '100000' },
       'numpy-side': { type: 'string', default: '4096' },
       'jacobian-columns': { type: 'string', default: '128' },
     },
@@ -242,10 +320,11 @@ async function main(): Promise<void> {
   const unknown = positionals.find(word => !PARTS.includes(word as Part));
   if (unknown !== undefined) throw new Error(`there is no part "${unknown}"; there are ${PARTS.join(', ')}`);
   const parts = new Set(positionals.length === 0 ? PARTS : (positionals as Part[]));
-  const sizes = { side: Number(values.side), jobs: Number(values.jobs) };
+  const sizes = { side: Number(values.side), jobs: Number(values.jobs), kernel: values.kernel };
   const figures: Figure[] = [];
   for (const workers of parts.has('blocks') || parts.has('jobs') ? [1, 2] : [1])
     figures.push(...(await measureWorkers(parts, workers, sizes)));
+  if (parts.has('soak')) figures.push(await measureSoak(Number(values.soak)));
   if (parts.has('jacobian')) figures.push(await measureJacobian(Number(values['jacobian-columns'])));
   if (parts.has('numpy')) figures.push(await measureNumpy(Number(values['numpy-side'])));
   if (values.json) for (const figure of figures) console.log(JSON.stringify(figure));
@@ -263,6 +342,13 @@ function print(figures: readonly Figure[]): void {
   ]);
   console.log(`${machine()}\n`);
   console.log(table([['what', 'workers', 'threads', 'blocks', 's', 'that is'], ...rows]));
+  for (const { memory } of figures) {
+    if (memory === undefined) continue;
+    const { before, after, peak } = memory;
+    console.log(`\nmemory of the soak, MiB\nbefore: ${formatMemory(before)}`);
+    for (const one of after) console.log(`after a round: ${formatMemory(one)}`);
+    console.log(`at most: ${formatMemory(peak)}`);
+  }
 }
 
 /** What a figure says beside another of the same run. */
