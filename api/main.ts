@@ -81,7 +81,10 @@ async function startGateway(
   // Asked with every job.
   const recentLive = {
     ...live,
-    workingSets: recently(() => live.workingSets(Date.now())),
+    workingSets: recently(
+      () => live.workingSets(Date.now()),
+      sets => sets.length > 0,
+    ),
     pressure: recently(() => live.pressure()),
     owedBytes: recently(() => live.owedBytes()),
   };

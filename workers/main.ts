@@ -31,6 +31,8 @@ import { createArrayCache } from './memory/array-cache.ts';
 
 /** Well within PRESENCE_SECONDS, so that one lost announcement does no harm. */
 const ANNOUNCE_MS = 10_000;
+/** Until it has been announced once. */
+const FIRST_ANNOUNCE_MS = 100;
 
 await runRole('worker', () => readWorkerConfig(process.env), startWorker);
 
@@ -87,6 +89,7 @@ async function startWorker(config: WorkerConfig, role: Role): Promise<{ readonly
     clock: Date.now,
   };
 
+  let isKnown = () => false;
   // Before the consumer, so that it is released after it: a worker that drains still answers its probes.
   const admin = await startAdminListener({
     host: config.host,
@@ -95,6 +98,7 @@ async function startWorker(config: WorkerConfig, role: Role): Promise<{ readonly
       shutdown: async () => (draining.aborted ? 'the worker is shutting down' : undefined),
       Redis: () => redisFault(producer),
       store: storeCheck(store, `worker-${life}`),
+      presence: async () => (isKnown() ? undefined : 'no gateway can know of this worker yet'),
     }),
     metrics: async () => {
       setGauges(metrics, arena, threads);
@@ -139,7 +143,7 @@ async function startWorker(config: WorkerConfig, role: Role): Promise<{ readonly
     memoryBytes: arena.limitBytes,
     workingSetBytes: workingSetFor(arena.limitBytes, cache.capacityBytes),
   };
-  announce(shared.live, presence, log, releasers);
+  isKnown = announce(shared.live, presence, log, releasers);
   return { adminUrl: admin.url };
 }
 
@@ -150,23 +154,30 @@ function setGauges(metrics: WorkerMetrics, arena: Arena, threads: Threads): void
   metrics.frechet_memory_bytes.set({ kind: 'limit' }, arena.limitBytes);
 }
 
-/** Tells the gateways that this worker lives, until it ends. */
+/** Tells the gateways that this worker lives, until it ends. @returns whether it has been told once: blocks are cut for workers that are known */
 function announce(
   live: ReturnType<typeof createLive>,
   about: Omit<WorkerPresence, 'startedAt' | 'seenAt'>,
   log: Logger,
   releasers: Releasers,
-): void {
+): () => boolean {
+  let [isKnown, isOver] = [false, false];
   const startedAt = new Date().toISOString();
-  const tell = () =>
-    live
-      .announceWorker({ ...about, startedAt, seenAt: new Date().toISOString() })
-      .catch((error: unknown) => log.debug({ err: error }, 'Redis did not hear of this worker'));
-  const timer = setInterval(tell, ANNOUNCE_MS).unref();
+  const tell = async () => {
+    try {
+      await live.announceWorker({ ...about, startedAt, seenAt: new Date().toISOString() });
+      isKnown = true;
+    } catch (error) {
+      log.debug({ err: error }, 'Redis did not hear of this worker');
+    }
+    if (!isOver) timer = setTimeout(tell, isKnown ? ANNOUNCE_MS : FIRST_ANNOUNCE_MS).unref();
+  };
   // The first connection may still be under way.
-  setTimeout(tell, 200).unref();
+  let timer = setTimeout(tell, FIRST_ANNOUNCE_MS).unref();
   releasers.push('the presence', async () => {
-    clearInterval(timer);
+    isOver = true;
+    clearTimeout(timer);
     await live.forgetWorker(about.id).catch(() => undefined);
   });
+  return () => isKnown;
 }
