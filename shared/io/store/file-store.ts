@@ -9,7 +9,7 @@ import { FrechetError } from '../../errors.ts';
 import { recently } from '../recent.ts';
 import { type Disk, isAbsent, systemCode, disk as systemDisk, translated } from './disk.ts';
 import { FolderSync } from './folder-sync.ts';
-import { StagedFile, type StagingGround } from './staged-file.ts';
+import { inFolder, StagedFile, type StagingGround } from './staged-file.ts';
 import {
   DOCUMENT_BYTES_MAX,
   keySegments,
@@ -24,6 +24,8 @@ import {
 import { StoredFile } from './stored-file.ts';
 
 /** Folders remembered as durable; more only cost an fsync each when they come up again. */
+/** Copying so much costs less than another call. */
+const JOINED_BYTES_MAX = 64 * 1024;
 const DURABLE_FOLDERS_MAX = 10_000;
 
 /** A volume that could not be used is looked at again. */
@@ -131,13 +133,32 @@ class FileStore implements Store {
   }
 
   async put(key: string, parts: readonly Uint8Array[], options: PutOptions): Promise<boolean> {
+    if (parts.length === 0 && !options.exclusive && (await this.#create(key, options.after))) return true;
     const staged = await this.stage();
     try {
-      for (const part of parts) await staged.write(part);
+      for (const part of joined(parts)) await staged.write(part);
       return await staged.commit(key, options);
     } finally {
       await staged.discard();
     }
+  }
+
+  /** What has no bytes is whole as soon as it has its name: markers need no temporary file. False where something is there. */
+  async #create(key: string, after: PutOptions['after']): Promise<boolean> {
+    const { path, folder } = this.#locate(key);
+    return translated('commit an object', async () => {
+      await this.#ensureFolder(folder);
+      await after;
+      try {
+        const file = await inFolder(this.#ground, folder, () => this.#disk.open(path, 'wx', 0o600));
+        await file.close();
+      } catch (error) {
+        if (systemCode(error) !== 'EEXIST') throw error;
+        return false;
+      }
+      await this.#folderSync.sync(folder);
+      return true;
+    });
   }
 
   async stage(): Promise<StagedObject> {
@@ -274,7 +295,8 @@ class FileStore implements Store {
     try {
       await handle.sync();
     } finally {
-      await handle.close();
+      // Nothing that is durable has to wait for it.
+      handle.close().catch(() => undefined);
     }
   }
 
@@ -295,6 +317,12 @@ class FileStore implements Store {
       await this.#disk.unlink(path).catch(() => undefined);
     }
   }
+}
+
+/** Small parts are written with one call. */
+function joined(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+  const bytes = parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return bytes > JOINED_BYTES_MAX ? parts : [Buffer.concat(parts)];
 }
 
 async function unlessAbsent<T>(operation: Promise<T>): Promise<T | undefined> {

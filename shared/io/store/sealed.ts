@@ -48,8 +48,9 @@ export async function openSealed<F extends SealedFooter>(
   key: string,
   corrupt: ErrorCode,
 ): Promise<SealedObject<F> | undefined> {
-  const object = await store.open(key);
-  if (object === undefined) return undefined;
+  const opened = await store.open(key);
+  if (opened === undefined) return undefined;
+  const object = opened.size <= TAIL_BYTES ? await held(opened) : opened;
   try {
     const footer = await readFooter<F>(object, corrupt);
     return {
@@ -59,6 +60,22 @@ export async function openSealed<F extends SealedFooter>(
         return object.read(target, position);
       },
       readVerified: (start, stop) => readVerified(object, footer, start, stop, corrupt),
+      close: () => object.close(),
+    };
+  } catch (error) {
+    await object.close();
+    throw error;
+  }
+}
+
+/** A small object, read once. */
+async function held(object: StoredObject): Promise<StoredObject> {
+  try {
+    const bytes = await readTail(object, object.size);
+    return {
+      size: object.size,
+      modifiedAt: object.modifiedAt,
+      read: async (target, position) => bytes.copy(target, 0, position),
       close: () => object.close(),
     };
   } catch (error) {

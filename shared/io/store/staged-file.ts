@@ -24,6 +24,8 @@ export class StagedFile implements StagedObject {
   readonly #file: DiskFile;
   #state: State = 'writing';
   #size = 0;
+  /** Of the sealed file: what is on disk needs not wait for it. */
+  #closing: Promise<void> = Promise.resolve();
 
   constructor(ground: StagingGround, path: string, file: DiskFile) {
     this.#ground = ground;
@@ -60,7 +62,11 @@ export class StagedFile implements StagedObject {
       await options.after;
       const won = options.exclusive ? await this.#link(path, folder) : await this.#rename(path, folder);
       // The loser waits too: "it is there already" must not be unsaid by a power failure.
-      await this.#ground.syncFolder(folder);
+      await Promise.all([
+        this.#ground.syncFolder(folder),
+        this.#closing,
+        won && options.exclusive ? this.#unlink() : undefined,
+      ]);
       return won;
     });
   }
@@ -70,7 +76,7 @@ export class StagedFile implements StagedObject {
     const wasOpen = this.#state === 'writing';
     this.#state = 'gone';
     await translated('discard an object', async () => {
-      if (wasOpen) await this.#file.close();
+      await (wasOpen ? this.#file.close() : this.#closing);
       await this.#unlink();
     });
   }
@@ -79,37 +85,26 @@ export class StagedFile implements StagedObject {
     if (this.#state !== 'writing') return;
     await this.#file.datasync();
     this.#state = 'sealed';
-    await this.#file.close();
+    this.#closing = this.#file.close();
+    this.#closing.catch(() => undefined); // it is met where the commit ends
   }
 
   async #link(path: string, folder: string): Promise<boolean> {
     try {
-      await this.#inFolder(folder, () => this.#ground.disk.link(this.#path, path));
+      await inFolder(this.#ground, folder, () => this.#ground.disk.link(this.#path, path));
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
       // NFS repeats a link whose answer was lost, and then reports its own success as EEXIST.
       if ((await this.#ground.disk.stat(this.#path)).nlink < 2) return false;
     }
     this.#state = 'gone';
-    await this.#unlink();
     return true;
   }
 
   async #rename(path: string, folder: string): Promise<boolean> {
-    await this.#inFolder(folder, () => this.#ground.disk.rename(this.#path, path));
+    await inFolder(this.#ground, folder, () => this.#ground.disk.rename(this.#path, path));
     this.#state = 'gone';
     return true;
-  }
-
-  /** A folder that was there can have been removed by a deletion since; it is made again, once. */
-  async #inFolder(folder: string, place: () => Promise<void>): Promise<void> {
-    try {
-      await place();
-    } catch (error) {
-      if (!isAbsent(error)) throw error;
-      await this.#ground.ensureFolder(folder, true);
-      await place();
-    }
   }
 
   async #unlink(): Promise<void> {
@@ -118,5 +113,20 @@ export class StagedFile implements StagedObject {
     } catch (error) {
       if (!isAbsent(error)) throw error;
     }
+  }
+}
+
+/** A folder that was there can have been removed by a deletion since; it is made again, once. */
+export async function inFolder<T>(
+  { ensureFolder }: Pick<StagingGround, 'ensureFolder'>,
+  folder: string,
+  place: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await place();
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+    await ensureFolder(folder, true);
+    return place();
   }
 }

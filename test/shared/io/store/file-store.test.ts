@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, stat, utimes } from 'node:fs/promises';
+import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -278,6 +278,30 @@ test('data are on disk before the name appears, and the name before the answer',
     assert.ok(log.indexOf(`mkdir ${join(objects, 'a', folder)}`) < log.indexOf(`sync ${join(objects, 'a')}`));
     assert.ok(log.indexOf(`sync ${join(objects, 'a')}`) < order[2]!);
   }
+});
+
+test('what has no bytes needs no temporary file, and is durable before the answer', async context => {
+  const root = await temporaryFolder(context);
+  const recorder = unreliableDisk();
+  const store = await openFileStore(root, { disk: recorder.disk });
+  const objects = join(root, 'objects');
+  const begin = recorder.log.length;
+  assert.equal(await store.put('a/k', [], REPLACE), true);
+  const log = recorder.log.slice(begin);
+  assert.ok(!log.some(entry => entry.includes(join(root, 'tmp'))), log.join('\n'));
+  const [made, synced] = [log.indexOf(`open ${objects}/a/k`), log.lastIndexOf(`sync ${objects}/a`)];
+  assert.ok(made >= 0 && synced > made, log.join('\n'));
+  assert.equal((await store.get('a/k'))?.byteLength, 0);
+  // Again, and in the place of what is not empty.
+  assert.equal(await store.put('a/k', [], REPLACE), true);
+  assert.equal(await store.put('a/k', [bytes('x')], REPLACE), true);
+  assert.equal(await store.put('a/k', [], REPLACE), true);
+  assert.equal((await store.get('a/k'))?.byteLength, 0);
+  assert.equal(await store.put('a/k', [], CREATE), false);
+  // Its folder was seen, and has been deleted by another process since.
+  await rm(join(objects, 'a'), { recursive: true });
+  assert.equal(await store.put('a/k', [], REPLACE), true);
+  assert.deepEqual(await store.list('a'), ['k']);
 });
 
 test('one who finds an object there waits until it is durable', async context => {
