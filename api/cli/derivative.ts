@@ -133,6 +133,8 @@ function summaryText(job: Job, output: string | undefined): string {
   }
   const relative = errorBound?.relative ?? null;
   if (relative !== null) parts.push(`rounded by at most ${formatBrief(relative)} of it`);
+  const each = errorBound?.componentwise ?? null;
+  if (each !== null) parts.push(`no element by more than ${formatBrief(each.absolute)}`);
   if (timings !== null) parts.push(`${formatSeconds(timings.computeSeconds)} of computing on ${kernel}`);
   if (output !== undefined && output !== '-') parts.push(`${formatBytes(result?.bytes ?? 0)} in ${output}`);
   if (output === undefined && !isShown(job)) parts.push('too large to show: -o FILE.npy keeps it');

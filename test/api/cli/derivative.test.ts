@@ -57,6 +57,17 @@ test('jvp A.npy H.npy -o C.npy writes A·H, and says how sure it is', async cont
   assert.deepEqual((await readdir(folder)).sort(), ['A.npy', 'BIG.npy', 'C.npy', 'G.npy', 'H.npy']);
 });
 
+test('how far an element may be off is said where it was asked', async context => {
+  const folder = await folderOfArrays(context);
+  const args = ['jvp', 'A.npy', 'H.npy', '-o', 'C.npy'];
+  const said = async (...more: string[]) => (await run(folder, [...args, ...more])).stderr;
+  assert.match(
+    await said('--componentwise'),
+    /rounded by at most \S+ of it · no element by more than \d\S* · /,
+  );
+  assert.doesNotMatch(await said(), /no element/);
+});
+
 test("vjp prints A'·G where no file is named", async context => {
   const folder = await folderOfArrays(context);
   const { code, stdout } = await run(folder, ['vjp', 'A.npy', 'G.npy']);
