@@ -12,6 +12,7 @@ const NAMES = [
   'store',
   'apiKeysFile',
   'allowAnonymous',
+  'memoryBytes',
   'logLevel',
 ] as const;
 

@@ -21,6 +21,7 @@ import type { Releasers } from '../shared/io/releasers.ts';
 import { type Role, redisUrlOf, runRole } from '../shared/io/role.ts';
 import { openStore } from '../shared/io/store/open-store.ts';
 import { readVersion } from '../shared/io/version.ts';
+import { workingSetFor } from '../shared/job/block-limits.ts';
 import { createApp } from './app.ts';
 import { watchKeyFile } from './auth/key-file.ts';
 import { anonymousTenants, type Tenants } from './auth/tenants.ts';
@@ -79,12 +80,15 @@ async function startGateway(
   const arrays = new ArrayStore(store);
   const live = createLive(producer);
   // Asked with every job.
+  const workingSets = recently(
+    () => live.workingSets(Date.now()),
+    sets => sets.length > 0,
+  );
+  // Where the memory of workers is configured here too, blocks fit those that are still to come.
+  const expected = config.memoryBytes === undefined ? [] : [workingSetFor(config.memoryBytes)];
   const recentLive = {
     ...live,
-    workingSets: recently(
-      () => live.workingSets(Date.now()),
-      sets => sets.length > 0,
-    ),
+    workingSets: async () => [...expected, ...(await workingSets())],
     pressure: recently(() => live.pressure()),
     owedBytes: recently(() => live.owedBytes()),
   };

@@ -1,5 +1,6 @@
 // How large the blocks of a new job may be: whichever live worker takes one must have room for it. A job that no block
-// size can fit into the smallest of them is refused, instead of waiting for ever.
+// size can fit into the smallest of them is refused, instead of waiting for ever. main.ts adds a worker of the memory that
+// is configured, if any.
 
 import { blockLimitsFor, workingSetFor } from '../../shared/job/block-limits.ts';
 import { WORKER_MEMORY_BYTES_DEFAULT } from '../../shared/job/limits.ts';

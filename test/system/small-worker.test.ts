@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { assertProblem } from '../api/problem-assertions.ts';
 import { type Client, createClient } from '../support/client.ts';
 import { encodeNpy } from '../support/npy.ts';
@@ -18,9 +17,6 @@ before(async () => {
   client = createClient(stack.url);
   const values = Array.from({ length: SIDE * SIDE }, (_, at) => at % 3);
   A = await client.upload(encodeNpy({ shape: [SIDE, SIDE], dtype: 'float64', order: 'C', values }));
-  const isKnown = async () =>
-    ((await (await client.get('/v1/system')).json()) as { workers: unknown[] }).workers.length > 0;
-  while (!(await isKnown())) await sleep(25);
 });
 after(() => stack.stop());
 
@@ -53,4 +49,19 @@ test('what no block size makes fit is refused, with the limit', async () => {
     'Content-Type': 'application/json',
   });
   await assertProblem(response, 'job-too-large');
+});
+
+test('where no worker is known yet, blocks fit the memory that is configured for them', async t => {
+  const alone = await startStack({ workers: 0, env: { FRECHET_MEMORY_BYTES: '32MiB' } });
+  t.after(alone.stop);
+  // Each of the four columns has 8 MB.
+  const body = {
+    operation: 'jacobian',
+    operands: { A: { data: Array.from({ length: 1_000 }, () => [1]) }, W: { shape: [1, 1_000] } },
+    jacobian: { columns: [0, 4] },
+  };
+  const headers = { 'Content-Type': 'application/json' };
+  const answer = await createClient(alone.url).post('/v1/plan', JSON.stringify(body), headers);
+  const { blocks, peakBytes } = (await answer.json()) as { blocks: number; peakBytes: number };
+  assert.ok(blocks > 1 && peakBytes <= 0.75 * 32 * 2 ** 20, `${blocks} blocks of ${peakBytes} bytes`);
 });
