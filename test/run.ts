@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TEST_TIMEOUT_MS = 300_000;
 /** Many tests start processes of their own; more at once than this makes them wait for each other. */
-const CONCURRENCY = 3;
+const CONCURRENCY = 2;
 
 function listTests(words: readonly string[]): string[] {
   return readdirSync(join(ROOT, 'test'), { recursive: true, withFileTypes: true })
