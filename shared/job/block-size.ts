@@ -4,7 +4,7 @@
 import { cost } from '../math/cost.ts';
 import { DTYPES } from '../math/dtype.ts';
 import { topologicalOrder } from '../math/graph.ts';
-import { findStreaming, innerLength } from '../math/streams.ts';
+import { findStreaming, innerLength, SLAB_GRAIN } from '../math/streams.ts';
 import { blockOutputs, type Derivation, resultShape } from './derivation.ts';
 import { JOB_BLOCKS_MAX } from './limits.ts';
 import type { BlockLimits, JobSpec } from './spec.ts';
@@ -51,8 +51,6 @@ const STREAMED_GAIN_MIN = 2;
 const STREAMED_FLOPS_FACTOR = 4n;
 /** … but one's first slabs should be loaded while another computes. */
 const STREAMED_BLOCKS_AT_ONCE = 2;
-/** Panels in which reproducible sums run are of this length: slabs are whole ones, so that they change no bit. */
-const SLAB_GRAIN = 256;
 /** A slab of fewer lines, or for fewer lines, costs as much to move and to verify as to multiply. */
 const STREAMED_SIDE_MIN = 256;
 

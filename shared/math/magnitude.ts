@@ -6,7 +6,7 @@ import { unreachable } from '../assert.ts';
 import { roundingConstant } from './bound.ts';
 import { DTYPES, type Dtype } from './dtype.ts';
 import { build, type Node, placeOf, rebuild, rewrite, topologicalOrder } from './graph.ts';
-import { innerLength } from './streams.ts';
+import { innerLength, SLAB_GRAIN } from './streams.ts';
 
 /** Names of operands are words, so no operand is called so. */
 const MAGNITUDE = /^\|(.+)\|$/;
@@ -37,10 +37,8 @@ export function componentwiseFactor(root: Node, dtype: Dtype): number {
   return gamma < 1 ? gamma / (1 - gamma) : Number.POSITIVE_INFINITY;
 }
 
-/** A scaling, a coefficient that had to be rounded, and one to spare. */
+/** A scaling, a coefficient that had to be rounded, and the addition of what was made so to a sum. */
 const ROUNDINGS_OF_A_FACTOR = 3;
-/** Of the sums of two slabs, where a product is streamed: slabs are no shorter than SLAB_GRAIN. */
-const SLAB_GRAIN = 256;
 
 interface Roundings {
   /** Of the node. */
@@ -75,6 +73,7 @@ function roundings(node: Node, inputs: readonly Roundings[]): Roundings {
     }
     case 'matmul': {
       const length = innerLength(node);
+      // Where it is streamed, each slab is scaled and added by itself.
       return single(factors + length + ROUNDINGS_OF_A_FACTOR * (1 + Math.ceil(length / SLAB_GRAIN)));
     }
     case 'inner':

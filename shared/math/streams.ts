@@ -31,6 +31,9 @@ export interface Streaming {
   readonly slabLength: number;
 }
 
+/** Slabs are no shorter, and whole multiples of it: panels in which reproducible sums run, so that slabs change no bit. */
+export const SLAB_GRAIN = 256;
+
 export const NOTHING_STREAMED: Streaming = { products: new Map(), slabLength: Number.POSITIVE_INFINITY };
 
 /** The products under `roots` whose inner dimension is longer than a slab and that have a factor to be read in slabs. */

@@ -111,8 +111,11 @@ describe('a block', () => {
         operation: 'jvp',
         operands: { A, W: { dims: [n, p] } },
         direction: given,
+        fields: { errorBound: 'componentwise' },
       });
       await runAll(rig, job);
+      const receipt = await rig.deps.jobs.readReceipt(TENANT, job.spec.id, 0);
+      assert.deepEqual(receipt?.errorBound?.componentwise, { absolute: 0, relative: 0 });
       assert.deepEqual(
         plain(await readResult(rig, job)),
         new Array(k * m * p).fill(0),
