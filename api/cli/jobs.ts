@@ -62,9 +62,10 @@ export const status: Command = {
     }),
 };
 
-type Componentwise = NonNullable<NonNullable<Job['errorBound']>['componentwise']>;
-
-function componentwiseText({ absolute, relative }: Componentwise): string {
+function boundText({
+  absolute,
+  relative,
+}: Pick<NonNullable<Job['errorBound']>, 'absolute' | 'relative'>): string {
   return `${formatBrief(absolute)}, relative ${relative === null ? 'unknown' : formatBrief(relative)}`;
 }
 
@@ -94,10 +95,9 @@ function statusText(job: Job): string {
       `error ${formatBrief(verification.maxError)}, bound ${formatBrief(verification.bound)}`,
     ]);
   if (errorBound !== null) {
-    const { absolute, relative, componentwise } = errorBound;
-    const share = relative === null ? 'unknown' : formatBrief(relative);
-    rows.push(['error bound', `${formatBrief(absolute)}, relative ${share}`]);
-    if (componentwise !== null) rows.push(['of each element', componentwiseText(componentwise)]);
+    const { componentwise } = errorBound;
+    rows.push(['error bound', boundText(errorBound)]);
+    if (componentwise !== null) rows.push(['of each element', boundText(componentwise)]);
   }
   if (error !== null) rows.push(['error', `${error.title}: ${error.detail}`]);
   return `${table(rows)}\n`;

@@ -23,9 +23,9 @@ import {
 } from './store.ts';
 import { StoredFile } from './stored-file.ts';
 
-/** Folders remembered as durable; more only cost an fsync each when they come up again. */
 /** Copying so much costs less than another call. */
 const JOINED_BYTES_MAX = 64 * 1024;
+/** Folders remembered as durable; more only cost an fsync each when they come up again. */
 const DURABLE_FOLDERS_MAX = 10_000;
 
 /** A volume that could not be used is looked at again. */
