@@ -20,6 +20,7 @@ import { connectRedis, redisCall, redisFault, redisPolicyFault } from '../shared
 import type { Releasers } from '../shared/io/releasers.ts';
 import { type Role, redisUrlOf, runRole } from '../shared/io/role.ts';
 import { openStore } from '../shared/io/store/open-store.ts';
+import { createHashThread } from '../shared/io/stream-hash.ts';
 import { readVersion } from '../shared/io/version.ts';
 import { workingSetFor } from '../shared/job/block-limits.ts';
 import { createApp } from './app.ts';
@@ -77,7 +78,9 @@ async function startGateway(
   releasers.push('the queue', () => queue.close());
   const redisCheck = () => redisFault(producer);
   const tenants = await openTenants(config, log, releasers);
-  const arrays = new ArrayStore(store);
+  const hashThread = createHashThread();
+  releasers.push('the hash thread', hashThread.close);
+  const arrays = new ArrayStore(store, Date.now, hashThread.start);
   const live = createLive(producer);
   // Asked with every job.
   const workingSets = recently(

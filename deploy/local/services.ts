@@ -11,8 +11,16 @@ import { REPOSITORY_ROOT } from './root.ts';
 import { type ReadyMessage, type Role, superviseRole } from './supervise.ts';
 import { workerShares } from './worker-shares.ts';
 
-/** Threads in which Node waits for the disk: fsyncs that wait together are one commit of the file system's journal. */
-const IO_THREADS = 16;
+/**
+ * What the roles' runtime is told, as the image tells it. Node waits for the disk in so many threads: fsyncs that wait
+ * together are one commit of the file system's journal. And glibc keeps what large buffers gave back: memory asked of
+ * the system anew costs a page fault every 4 KiB, which is most of a transfer's time where a hypervisor serves them.
+ */
+export const RUNTIME_ENVIRONMENT = {
+  UV_THREADPOOL_SIZE: '16',
+  MALLOC_MMAP_THRESHOLD_: '16777216',
+  MALLOC_TRIM_THRESHOLD_: '67108864',
+} as const;
 
 /** What a role may need beyond its drain time to close its connections. */
 const STOP_MARGIN_SECONDS = 5;
@@ -78,7 +86,7 @@ export async function startServices(options: ServicesOptions): Promise<RunningSe
       await Promise.all(roles.map(role => role.stop()));
     });
     const env = {
-      UV_THREADPOOL_SIZE: String(IO_THREADS),
+      ...RUNTIME_ENVIRONMENT,
       ...options.env,
       ...(await libraryEnvironment(options, settings)),
       FRECHET_REDIS_URL: redis.url,

@@ -48,6 +48,11 @@ export function dataBytes(header: ArrayHeader): number {
 }
 
 /** The hash of an array, fed with its header; after all data, its hex digest is the array's id. */
-export function startArrayHash({ shape, dtype, order }: ArrayHeader): Hash {
-  return createHash('sha256').update(`${DTYPES[dtype].descr} ${order} ${shape.join(',')}\n`);
+export function startArrayHash(header: ArrayHeader): Hash {
+  return createHash('sha256').update(arrayHashPrefix(header));
+}
+
+/** What is hashed before the data. */
+export function arrayHashPrefix({ shape, dtype, order }: ArrayHeader): string {
+  return `${DTYPES[dtype].descr} ${order} ${shape.join(',')}\n`;
 }

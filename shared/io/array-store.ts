@@ -2,21 +2,15 @@
 // replaces the whole (which renews it, and heals damaged bytes), deleting it is one removal, and nothing can dangle.
 // Beside it lies an empty entry under `uploads/`, named by time, which only serves listing and is never believed alone.
 
-import type { Hash } from 'node:crypto';
 import { encodeTime } from 'ulid';
 import { assert } from '../assert.ts';
 import { errorCode, FrechetError } from '../errors.ts';
 import { ARRAY_RETENTION_SECONDS, RESULT_CHUNK_BYTES } from '../job/limits.ts';
-import { type ArrayHeader, dataBytes, startArrayHash } from './array-header.ts';
+import { type ArrayHeader, arrayHashPrefix, dataBytes } from './array-header.ts';
 import { newestFirst, pruneShard, shardOf } from './store/newest-first.ts';
-import {
-  digestChunk,
-  encodeFooter,
-  openSealed,
-  type SealedFooter,
-  type SealedObject,
-} from './store/sealed.ts';
+import { encodeFooter, openSealed, type SealedFooter, type SealedObject } from './store/sealed.ts';
 import type { StagedObject, Store } from './store/store.ts';
+import { type StartHash, type StreamHash, startHash } from './stream-hash.ts';
 
 /** What a client sees of an array. */
 export interface ArrayMetadata extends ArrayHeader {
@@ -55,11 +49,16 @@ const UPLOAD = /^[0-9A-HJKMNP-TV-Z]{10}-[0-9a-f]{64}$/;
 export class ArrayStore {
   readonly #store: Store;
   readonly #now: () => number;
+  readonly #startLongHash: StartHash;
 
-  /** `now` answers milliseconds since the epoch. */
-  constructor(store: Store, now: () => number = Date.now) {
+  /**
+   * @param now answers milliseconds since the epoch
+   * @param startLongHash for arrays of more than a chunk
+   */
+  constructor(store: Store, now: () => number = Date.now, startLongHash: StartHash = startHash) {
     this.#store = store;
     this.#now = now;
+    this.#startLongHash = startLongHash;
   }
 
   /**
@@ -70,7 +69,8 @@ export class ArrayStore {
     const bytes = dataBytes(header);
     const object = await this.#store.stage();
     try {
-      const received = await receive(object, bytes, startArrayHash(header), data);
+      const start = bytes > RESULT_CHUNK_BYTES ? this.#startLongHash : startHash;
+      const received = await receive(object, bytes, start(arrayHashPrefix(header)), data);
       const { shape, dtype, order } = header;
       const upload = { shape, dtype, order, bytes, ...received };
       let result: Promise<{ array: ArrayMetadata; created: boolean }> | undefined;
@@ -234,21 +234,21 @@ export class ArrayStore {
 
 /**
  * Streams `data` into `object` while both digests run: the id over everything, and one for every chunk. A chunk is
- * digested and written off the event loop while the next one is received.
+ * hashed and written while the next one is received.
  */
 async function receive(
   object: StagedObject,
   bytes: number,
-  hash: Hash,
+  hash: StreamHash,
   data: AsyncIterable<Uint8Array>,
 ): Promise<{ id: string; chunks: string[] }> {
   const chunkBytes = Math.min(bytes, RESULT_CHUNK_BYTES);
   const chunks: string[] = [];
-  let [chunk, spare] = [new Uint8Array(chunkBytes), new Uint8Array(bytes > chunkBytes ? chunkBytes : 0)];
+  let [chunk, spare] = [hash.allocate(chunkBytes), hash.allocate(bytes > chunkBytes ? chunkBytes : 0)];
   let [received, filled] = [0, 0];
   let storing = Promise.resolve();
-  const store = async (full: Uint8Array<ArrayBuffer>) => {
-    const [digest] = await Promise.all([digestChunk(full), object.write(full)]);
+  const store = async (full: Uint8Array) => {
+    const [digest] = await Promise.all([hash.add(full), object.write(full)]);
     chunks.push(digest);
   };
   const flush = async () => {
@@ -262,7 +262,6 @@ async function receive(
     for await (const piece of data) {
       received += piece.byteLength;
       assert(received <= bytes, 'an array stream is as long as its header says');
-      hash.update(piece);
       for (let taken = 0; taken < piece.byteLength; ) {
         const part = piece.subarray(taken, taken + chunkBytes - filled);
         chunk.set(part, filled);
@@ -273,12 +272,13 @@ async function receive(
     }
     if (filled > 0) await flush();
     await storing;
+    assert(object.size === bytes, 'an array stream is as long as its header says');
+    return { id: await hash.finish(), chunks };
   } finally {
     // Nobody may discard what is still being written.
     await storing.catch(() => undefined);
+    hash.discard();
   }
-  assert(object.size === bytes, 'an array stream is as long as its header says');
-  return { id: hash.digest('hex'), chunks };
 }
 
 function metadataOf({ id, shape, dtype, order, bytes, createdAt, expiresAt }: ArrayFooter): ArrayMetadata {

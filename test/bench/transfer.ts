@@ -1,8 +1,9 @@
 // A large array up to the gateway and down again, beside copying its file with fsync on the same volume, in turns.
 
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { copyFile, mkdir, open, rm } from 'node:fs/promises';
-import { get, request } from 'node:http';
+import { request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -11,6 +12,7 @@ import type { Stack } from '../support/processes.ts';
 
 const RUNS = 3;
 const PIECE_BYTES = 2 ** 20;
+const END_OF_HEAD = '\r\n\r\n';
 
 export interface TransferFigure {
   readonly bench: 'http';
@@ -74,6 +76,7 @@ async function copyDurably(from: string, to: string): Promise<void> {
   await handle.close();
 }
 
+/** Sends the file from two pieces of memory in turn: a client that asks for new memory all the time measures itself. */
 async function send(url: string, path: string, bytes: number): Promise<string> {
   const headers = { 'Content-Type': 'application/x-npy', 'Content-Length': bytes };
   const sent = request(url, { method: 'POST', headers });
@@ -86,17 +89,43 @@ async function send(url: string, path: string, bytes: number): Promise<string> {
       );
     });
   });
-  await Promise.all([pipeline(createReadStream(path, { highWaterMark: PIECE_BYTES }), sent), answered]);
+  const file = await open(path);
+  const free = [Buffer.alloc(PIECE_BYTES), Buffer.alloc(PIECE_BYTES)].map(piece => Promise.resolve(piece));
+  for (let position = 0; position < bytes; ) {
+    const piece = await free.shift()!; // one is given back for each that is taken
+    const { bytesRead } = await file.read(piece, 0, PIECE_BYTES, position);
+    position += bytesRead;
+    free.push(
+      new Promise((resolve, reject) =>
+        sent.write(piece.subarray(0, bytesRead), error => (error ? reject(error) : resolve(piece))),
+      ),
+    );
+  }
+  await file.close();
+  sent.end();
   return (JSON.parse(await answered) as { id: string }).id;
 }
 
+/** Receives into one piece of memory, for the same reason: a socket, where Node's HTTP client has no such thing. */
 async function receive(url: string, bytes: number): Promise<void> {
-  let received = 0;
+  const { hostname, port, pathname } = new URL(url);
+  const memory = new Uint8Array(PIECE_BYTES);
+  let [received, head] = [0, ''];
   await new Promise<void>((resolve, reject) => {
-    get(url, response => {
-      response.on('data', (piece: Buffer) => (received += piece.byteLength));
-      response.on('error', reject).on('end', resolve);
-    }).on('error', reject);
+    const take = (count: number) => {
+      received += count;
+      if (head.includes(END_OF_HEAD)) return true;
+      head += Buffer.from(memory.subarray(0, count)).toString('latin1');
+      return true;
+    };
+    const socket = connect({
+      host: hostname,
+      port: Number(port),
+      onread: { buffer: memory, callback: take },
+    });
+    socket.on('error', reject).on('close', () => resolve());
+    socket.write(`GET ${pathname} HTTP/1.1\r\nHost: ${hostname}\r\nConnection: close\r\n\r\n`);
   });
-  if (received !== bytes) throw new Error(`${received} bytes of ${bytes} came`);
+  const headBytes = head.indexOf(END_OF_HEAD) + END_OF_HEAD.length;
+  if (received - headBytes !== bytes) throw new Error(`${received - headBytes} bytes of ${bytes} came`);
 }

@@ -18,12 +18,19 @@ export interface StagingGround {
 
 type State = 'writing' | 'sealed' | 'gone';
 
+/** Of a long object so much is written before the disk is told to begin: the last fsync then finds little left to do. */
+const SYNC_AHEAD_BYTES = 64 * 1024 * 1024;
+
 export class StagedFile implements StagedObject {
   readonly #ground: StagingGround;
   readonly #path: string;
   readonly #file: DiskFile;
   #state: State = 'writing';
   #size = 0;
+  /** What was written since the disk was last told to begin. */
+  #unsyncedBytes = 0;
+  #syncedAhead: Promise<void> = Promise.resolve();
+  #isSyncingAhead = false;
   /** Of the sealed file: what is on disk needs not wait for it. */
   #closing: Promise<void> = Promise.resolve();
 
@@ -47,6 +54,8 @@ export class StagedFile implements StagedObject {
       }
     });
     this.#size += bytes.byteLength;
+    this.#unsyncedBytes += bytes.byteLength;
+    if (this.#unsyncedBytes >= SYNC_AHEAD_BYTES && !this.#isSyncingAhead) this.#syncAhead();
     this.#ground.onBytes('write', bytes.byteLength);
   }
 
@@ -76,6 +85,7 @@ export class StagedFile implements StagedObject {
     const wasOpen = this.#state === 'writing';
     this.#state = 'gone';
     await translated('discard an object', async () => {
+      await this.#syncedAhead.catch(() => undefined); // nobody closes what is being synced
       await (wasOpen ? this.#file.close() : this.#closing);
       await this.#unlink();
     });
@@ -83,10 +93,23 @@ export class StagedFile implements StagedObject {
 
   async #seal(): Promise<void> {
     if (this.#state !== 'writing') return;
+    // The system tells of a failed write-back once, and not to those who ask later.
+    await this.#syncedAhead;
     await this.#file.datasync();
     this.#state = 'sealed';
     this.#closing = this.#file.close();
     this.#closing.catch(() => undefined); // it is met where the commit ends
+  }
+
+  #syncAhead(): void {
+    this.#unsyncedBytes = 0;
+    this.#isSyncingAhead = true;
+    const before = this.#syncedAhead;
+    const now = this.#file.datasync().finally(() => {
+      this.#isSyncingAhead = false;
+    });
+    this.#syncedAhead = Promise.all([before, now]).then(() => undefined);
+    this.#syncedAhead.catch(() => undefined); // it is met where the object is sealed
   }
 
   async #link(path: string, folder: string): Promise<boolean> {

@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { REPOSITORY_ROOT } from '../../../deploy/local/root.ts';
+import { RUNTIME_ENVIRONMENT } from '../../../deploy/local/services.ts';
 import { SETTINGS } from '../../../shared/io/config.ts';
 import { readVersion } from '../../../shared/io/version.ts';
 import { buildOverlay } from '../kubernetes/build.ts';
@@ -53,6 +54,12 @@ test('every variable the image sets is one of ours, or of Node', () => {
   const names = [...DOCKERFILE.matchAll(/\b(FRECHET_\w+)=/g)].map(([, name]) => name ?? '');
   assert.ok(names.length >= 4);
   for (const name of names) assert.ok(VARIABLES.has(name), name);
+});
+
+test('the image tells the runtime of its roles what npm start tells it', () => {
+  const settings = Object.entries(RUNTIME_ENVIRONMENT).map(([name, value]) => `${name}=${value}`);
+  assert.ok(settings.length > 0);
+  for (const setting of settings) assert.match(DOCKERFILE, new RegExp(`^ {2}${setting}( \\\\)?$`, 'm'));
 });
 
 test('what is copied into the image is let through by .dockerignore, and exists', () => {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { disk } from '../../../../shared/io/store/disk.ts';
 import { openFileStore } from '../../../../shared/io/store/file-store.ts';
 import { keySegments, type Store } from '../../../../shared/io/store/store.ts';
+import { interceptDisk } from '../../../support/intercepted-disk.ts';
 import { temporaryFolder } from '../../../support/temporary.ts';
 import { failsWith } from '../streams.ts';
 import { unreliableDisk } from './unreliable-disk.ts';
@@ -302,6 +303,26 @@ test('what has no bytes needs no temporary file, and is durable before the answe
   await rm(join(objects, 'a'), { recursive: true });
   assert.equal(await store.put('a/k', [], REPLACE), true);
   assert.deepEqual(await store.list('a'), ['k']);
+});
+
+test('a write-back that failed while a long object was being written fails its commit', async context => {
+  const root = await temporaryFolder(context);
+  // As the system does: the failure is told once.
+  let failures = 0;
+  const failing = interceptDisk(disk, async (name, _path, run) => {
+    if (name === 'datasync' && failures++ === 0) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    return run();
+  });
+  const store = await openFileStore(root, { disk: failing });
+  const object = await store.stage();
+  const piece = new Uint8Array(16 * 1024 * 1024);
+  while (failures === 0) await object.write(piece);
+  assert.ok(object.size > piece.byteLength, 'a short object is not synced before its end');
+  await object.write(piece);
+  await failsWith('unavailable', object.commit('a/k', CREATE));
+  await object.discard();
+  assert.equal(await store.get('a/k'), undefined);
+  assert.deepEqual(await readdir(join(root, 'tmp')), []);
 });
 
 test('one who finds an object there waits until it is durable', async context => {
