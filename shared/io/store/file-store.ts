@@ -183,7 +183,7 @@ class FileStore implements Store {
   }
 
   async open(key: string): Promise<StoredObject | undefined> {
-    const { path } = this.#locate(key);
+    const { path, folder } = this.#locate(key);
     return translated('open an object', async () => {
       const file = await unlessAbsent(this.#disk.open(path, 'r'));
       if (file === undefined) return undefined;
@@ -191,7 +191,11 @@ class FileStore implements Store {
         await file.close();
         throw error;
       });
-      if (stat.isFile()) return new StoredFile(file, stat.size, stat.mtime, this.#onBytes);
+      if (stat.isFile()) {
+        // Every name in it appeared after its folder was durable.
+        this.#noteDurable(folder);
+        return new StoredFile(file, stat.size, stat.mtime, this.#onBytes);
+      }
       await file.close();
       return undefined;
     });
@@ -284,6 +288,10 @@ class FileStore implements Store {
       if (systemCode(error) !== 'EEXIST') throw error;
     });
     await this.#folderSync.sync(parent);
+    this.#noteDurable(folder);
+  }
+
+  #noteDurable(folder: string): void {
     if (this.#durableFolders.size >= DURABLE_FOLDERS_MAX) this.#durableFolders.clear();
     this.#durableFolders.add(folder);
   }
