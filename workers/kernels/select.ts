@@ -6,6 +6,7 @@ import { adviseBlis } from './native/blis.ts';
 import { foreignFunctionsWork } from './native/foreign.ts';
 import { libraryPaths } from './native/libraries.ts';
 import { hasGemm } from './native/native-kernel.ts';
+import { passesTrial } from './native/trial.ts';
 import { faultOf, speedsOf } from './probe.ts';
 import type { KernelSource, PortableSource } from './source.ts';
 import { compileWasmKernel, supportsWasm } from './wasm/compile.ts';
@@ -101,8 +102,12 @@ function probeNative(directories: readonly string[], fallback: PortableSource): 
   if (!foreignFunctionsWork()) return { fault: 'native: koffi is not installed' };
   const faults: string[] = [];
   for (const { label, path } of libraryPaths(directories)) {
-    if (label === 'BLIS') adviseBlis(path);
     if (!hasGemm(path)) continue;
+    const isTried = label === 'BLIS' && adviseBlis(path);
+    if (!isTried && !passesTrial(path)) {
+      faults.push(`native (${label}, ${path}): it ends a process that uses it, or computes wrongly`);
+      continue;
+    }
     const source: KernelSource = { name: 'native', libraryPath: path, fallback };
     const fault = faultOf(source);
     if (fault === undefined) return { source, label: `native (${label}, ${path})` };

@@ -2,7 +2,7 @@
 // name appears, and the name is on disk before `commit` answers.
 
 import { assert } from '../../assert.ts';
-import { CALL_BYTES_MAX, type Disk, type DiskFile, isAbsent, systemCode, translated } from './disk.ts';
+import { type Disk, type DiskFile, isAbsent, systemCode, translated } from './disk.ts';
 import type { PutOptions, StagedObject } from './store.ts';
 
 /** What a staged file needs of the store it belongs to. */
@@ -48,14 +48,14 @@ export class StagedFile implements StagedObject {
     assert(this.#state === 'writing', 'a staged object is written before it is committed');
     await translated('write an object', async () => {
       for (let done = 0; done < bytes.byteLength; ) {
-        const length = Math.min(bytes.byteLength - done, CALL_BYTES_MAX);
+        const length = Math.min(bytes.byteLength - done, SYNC_AHEAD_BYTES);
         const { bytesWritten } = await this.#file.write(bytes, done, length);
         done += bytesWritten;
+        this.#unsyncedBytes += bytesWritten;
+        if (this.#unsyncedBytes >= SYNC_AHEAD_BYTES && !this.#isSyncingAhead) this.#syncAhead();
       }
     });
     this.#size += bytes.byteLength;
-    this.#unsyncedBytes += bytes.byteLength;
-    if (this.#unsyncedBytes >= SYNC_AHEAD_BYTES && !this.#isSyncingAhead) this.#syncAhead();
     this.#ground.onBytes('write', bytes.byteLength);
   }
 

@@ -2,10 +2,9 @@
 // it; up to 2.0 it knows no AMD after Zen 4 (flame/blis#912). There it is told which of its kernels the processor runs,
 // by the variable it has for that, unless somebody has set it. It reads it once, at its first product.
 
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { type ForeignLibrary, loadLibrary } from './foreign.ts';
+import { passesTrial } from './trial.ts';
 
 const VARIABLE = 'BLIS_ARCH_TYPE';
 const AMD_FAMILY_KNOWN_MAX = 0x19;
@@ -17,17 +16,18 @@ const KERNEL_SETS: ReadonlyMap<string, readonly string[]> = new Map([
 /** BLIS's list of kernel sets ends with this one. */
 const LAST_NAME = 'generic';
 const NAMES_MAX = 64;
-const TRIAL = fileURLToPath(new URL('./try-blas.js', import.meta.url));
-const TRIAL_MS_MAX = 10_000;
 
-/** To be called before the library's first product in this process; does nothing where BLIS chooses well by itself. */
-export function adviseBlis(libraryPath: string): void {
+/**
+ * To be called before the library's first product in this process; does nothing where BLIS chooses well by itself.
+ * @returns whether it took the advice and passed its trial with it
+ */
+export function adviseBlis(libraryPath: string): boolean {
   const wanted = kernelSets(processorInfo());
   const library = wanted.length === 0 ? undefined : loadLibrary(libraryPath);
-  if (library === undefined) return;
+  if (library === undefined) return false;
   const names = knownNames(library);
   const id = wanted.map(name => names.indexOf(name)).find(index => index >= 0);
-  if (id !== undefined) setVariable(String(id), () => works(libraryPath));
+  return id !== undefined && setVariable(String(id), () => passesTrial(libraryPath));
 }
 
 /** The kernel sets that a processor unknown to BLIS can run, the fastest first; none for one that it knows. */
@@ -59,18 +59,14 @@ function knownNames(library: ForeignLibrary): string[] {
 }
 
 /** Through the C library, which is where BLIS looks: the environment as JavaScript sees it may be a copy. */
-function setVariable(value: string, isGood: () => boolean): void {
+function setVariable(value: string, isGood: () => boolean): boolean {
   const libc = loadLibrary('libc.so.6');
   const set = libc?.find('int setenv(const char *name, const char *value, int overwrite)');
   const get = libc?.find('const char *getenv(const char *name)');
   const unset = libc?.find('int unsetenv(const char *name)');
-  if (!set || !get || !unset || get(VARIABLE) !== null) return;
+  if (!set || !get || !unset || get(VARIABLE) !== null) return false;
   set(VARIABLE, value, 0);
-  if (!isGood()) unset(VARIABLE);
-}
-
-/** Whether BLIS computes so: it ends the process where it was built without these kernels, hence another one tries. */
-function works(libraryPath: string): boolean {
-  const { status } = spawnSync(process.execPath, [TRIAL, libraryPath], { timeout: TRIAL_MS_MAX });
-  return status === 0;
+  if (isGood()) return true;
+  unset(VARIABLE);
+  return false;
 }

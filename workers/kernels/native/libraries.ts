@@ -24,8 +24,9 @@ export const BLAS_LIBRARIES: readonly BlasLibrary[] = [
   },
   {
     label: 'MKL',
-    files: ['libmkl_rt.so.2', 'libmkl_rt.so.1'],
-    setThreads: { prototype: 'void MKL_Set_Num_Threads(int threads)', value: 1 },
+    files: ['libmkl_rt.so.2', 'libmkl_rt.so.1', 'libmkl_rt.so'],
+    // MKL_THREADING_SEQUENTIAL, which also needs no OpenMP: without Intel's, the usual layer ends the process.
+    setThreads: { prototype: 'int MKL_Set_Threading_Layer(int layer)', value: 1 },
   },
   {
     label: 'Accelerate',
