@@ -102,8 +102,8 @@ function probeNative(directories: readonly string[], fallback: PortableSource): 
   if (!foreignFunctionsWork()) return { fault: 'native: koffi is not installed' };
   const faults: string[] = [];
   for (const { label, path } of libraryPaths(directories)) {
-    if (!hasGemm(path)) continue;
     const isTried = label === 'BLIS' && adviseBlis(path);
+    if (!hasGemm(path)) continue;
     if (!isTried && !passesTrial(path)) {
       faults.push(`native (${label}, ${path}): it ends a process that uses it, or computes wrongly`);
       continue;

@@ -1,6 +1,6 @@
 // BLIS takes its kernels by the family of the processor, and portable C, at a fifth of the speed, where it does not know
 // it; up to 2.0 it knows no AMD after Zen 4 (flame/blis#912). There it is told which of its kernels the processor runs,
-// by the variable it has for that, unless somebody has set it. It reads it once, at its first product.
+// by the variable it has for that, unless somebody has set it. It reads it once, at the first call of anything.
 
 import { readFileSync } from 'node:fs';
 import { type ForeignLibrary, loadLibrary } from './foreign.ts';
@@ -18,7 +18,7 @@ const LAST_NAME = 'generic';
 const NAMES_MAX = 64;
 
 /**
- * To be called before the library's first product in this process; does nothing where BLIS chooses well by itself.
+ * To be called before any other function of the library in this process; does nothing where BLIS chooses well by itself.
  * @returns whether it took the advice and passed its trial with it
  */
 export function adviseBlis(libraryPath: string): boolean {
