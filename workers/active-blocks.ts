@@ -1,7 +1,8 @@
 // The blocks a worker is busy with, so that a cancellation finds them and their progress can be told. A block may be
 // cancelled before it computes (waiting for memory, loading): its signal is heard wherever it is.
 
-import { Cancelled, type Execution } from './execute/executor.ts';
+import type { Execution } from './execute/executor.ts';
+import { Cancelled } from './execute/run-plan.ts';
 
 export interface ActiveBlock {
   readonly tenant: string;

@@ -10,7 +10,9 @@ export type HashRequest =
   | { readonly kind: 'start'; readonly stream: number; readonly prefix: string }
   | { readonly kind: 'add'; readonly stream: number; readonly chunk: Uint8Array<ArrayBufferLike> }
   | { readonly kind: 'finish'; readonly stream: number }
-  | { readonly kind: 'discard'; readonly stream: number };
+  | { readonly kind: 'discard'; readonly stream: number }
+  /** The thread ends by itself: ended from outside while its modules are loaded, it would take the process with it. */
+  | { readonly kind: 'close' };
 
 export interface HashAnswer {
   /** SHA-256, hex: of the chunk that was added, or of the whole stream. */
@@ -19,7 +21,7 @@ export interface HashAnswer {
 
 const streams = new Map<number, Hash>();
 
-function serve(request: HashRequest): string | undefined {
+function serve(request: Exclude<HashRequest, { readonly kind: 'close' }>): string | undefined {
   const { kind, stream } = request;
   if (kind === 'start') streams.set(stream, createHash('sha256').update(request.prefix));
   if (kind === 'discard') streams.delete(stream);
@@ -35,6 +37,7 @@ function serve(request: HashRequest): string | undefined {
 }
 
 parentPort?.on('message', (request: HashRequest) => {
+  if (request.kind === 'close') return parentPort?.close();
   const digest = serve(request);
   if (digest !== undefined) parentPort?.postMessage({ digest } satisfies HashAnswer);
 });

@@ -2,6 +2,7 @@
 // stream leaves the event loop to everybody else. One thread serves all streams of a process.
 
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { FrechetError } from '../errors.ts';
 import type { HashAnswer, HashRequest } from './hash-thread.ts';
@@ -98,7 +99,10 @@ function startThread() {
       });
     },
     async end(): Promise<void> {
-      await worker.terminate();
+      if (fault !== undefined) return;
+      worker.ref();
+      tell({ kind: 'close' });
+      await once(worker, 'exit');
     },
   };
 }

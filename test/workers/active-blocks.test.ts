@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createActiveBlocks, flopsDone } from '../../workers/active-blocks.ts';
-import { Cancelled, type Execution } from '../../workers/execute/executor.ts';
+import type { Execution } from '../../workers/execute/executor.ts';
+import { Cancelled } from '../../workers/execute/run-plan.ts';
 
 const of = (jobId: string, block: number) => ({ tenant: 'acme', jobId, block, flops: 1000n });
 

@@ -15,7 +15,7 @@ import { type ResolvedValue, resolveSpec } from '../../shared/job/resolve.ts';
 import { type BlockLimits, type JobSpec, jobRequest } from '../../shared/job/spec.ts';
 import { DTYPES, type Dtype, floatArray } from '../../shared/math/dtype.ts';
 import type { Order } from '../../shared/math/view.ts';
-import { Cancelled } from '../../workers/execute/executor.ts';
+import { Cancelled } from '../../workers/execute/run-plan.ts';
 import { createCheckedChunks } from '../../workers/load/checked-chunks.ts';
 import { createArrayCache } from '../../workers/memory/array-cache.ts';
 import type { BlockDeps, BlockWork } from '../../workers/run-block.ts';

@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { JobStore } from '../../shared/io/job-store.ts';
 import { derive } from '../../shared/math/derive.ts';
 import { shape } from '../../shared/math/shape.ts';
-import { Cancelled } from '../../workers/execute/executor.ts';
+import { Cancelled } from '../../workers/execute/run-plan.ts';
 import type { Task } from '../../workers/execute/task.ts';
 import type { Threads } from '../../workers/execute/threads.ts';
 import { runBlock } from '../../workers/run-block.ts';

@@ -252,11 +252,6 @@ export interface ThreadTask {
   readonly tiles: number;
 }
 
-/** Shares of independent steps, worked off one after the other: one message to a thread for many small ones. */
-export interface Bundle {
-  readonly shares: readonly ThreadTask[];
-}
-
 /** What a share of a step found, and how long it took. Tasks that look for nothing find nothing. */
 export interface Findings {
   /** The largest |residual| / (|A||B|1) of a row. */

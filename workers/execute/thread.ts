@@ -1,20 +1,23 @@
-// What runs in a compute thread: kernels over the shared memory, and one function that works off its share of a
-// step. Synchronous from end to end; it never learns of jobs, arrays or Redis.
+// What runs in a compute thread: kernels over the shared memory, one function that works off its share of a step, and
+// one that runs all of a small plan. Neither waits for anything; the thread never learns of jobs, arrays or Redis.
 
 import { createHash } from 'node:crypto';
 import { workerData } from 'node:worker_threads';
 import { assert, unreachable } from '../../shared/assert.ts';
+import { errorCode } from '../../shared/errors.ts';
 import { DTYPES, type Dtype, type FloatArray, floatArray } from '../../shared/math/dtype.ts';
 import type { KernelChoice } from '../kernels/select.ts';
 import { createKernel, createVectors } from '../kernels/source.ts';
 import { createVerifier } from '../verify/freivalds.ts';
+import { drawSeed } from '../verify/seed.ts';
+import type { Bundle, BundleAnswer, PlanEnd, WholePlan } from './bundle.ts';
 import { combineTile } from './combine.ts';
 import { innerProduct } from './elements.ts';
 import { fingerprintTile } from './fingerprints.ts';
 import { randomAt } from './random.ts';
 import { relateTile } from './relate.ts';
+import { Cancelled, runPlan } from './run-plan.ts';
 import {
-  type Bundle,
   type ConvertTask,
   DIGEST_BYTES,
   type DigestTask,
@@ -35,6 +38,8 @@ export interface ThreadSetup {
   readonly count: number;
   /** Index of a 32-bit word from which each thread takes its number. */
   readonly numberAt: number;
+  /** Index of the word that counts the threads that have been given work. */
+  readonly answeredAt: number;
   /** Thread i's scratch begins at byteOffset + i·stride: for its two kernels, then for the verifier. */
   readonly scratch: {
     readonly byteOffset: number;
@@ -44,7 +49,7 @@ export interface ThreadSetup {
   };
 }
 
-const { memory, choice, count, numberAt, scratch } = workerData as ThreadSetup;
+const { memory, choice, count, numberAt, answeredAt, scratch } = workerData as ThreadSetup;
 const words = new Int32Array(memory.buffer);
 const bytes = new Uint8Array(memory.buffer);
 const number = Atomics.add(words, numberAt, 1);
@@ -69,8 +74,36 @@ function wholeMemory(dtype: Dtype): FloatArray {
   return floatArray(dtype, memory.buffer, 0, memory.buffer.byteLength / DTYPES[dtype].bytes);
 }
 
-export default function run({ shares }: Bundle): Findings[] {
-  return shares.map(runShare);
+let hasAnswered = false;
+
+export default async function run({ work }: Bundle): Promise<BundleAnswer> {
+  if (!hasAnswered) Atomics.add(words, answeredAt, 1);
+  hasAnswered = true;
+  const answers: (Findings | PlanEnd)[] = [];
+  for (const one of work) answers.push('plan' in one ? await runWhole(one) : runShare(one));
+  return answers;
+}
+
+/** Every task of a plan, right here. */
+async function runWhole({ plan, place, control }: WholePlan): Promise<PlanEnd> {
+  const runTask = async (task: Task, tiles: number) => {
+    Atomics.store(words, control.next, 0);
+    const found = runShare({ task, control, tiles });
+    if (Atomics.load(words, control.cancel) !== 0) throw new Cancelled('the block was cancelled');
+    return found;
+  };
+  const loadStreamed = async () => {
+    assert(plan.streamed.length === 0, 'a plan that streams is not run whole');
+    return [];
+  };
+  try {
+    return { report: await runPlan(plan, { ...place, memory, threads: 1, drawSeed, loadStreamed, runTask }) };
+  } catch (error) {
+    if (error instanceof Cancelled) return { isCancelled: true };
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    return { fault: { code, detail: (error as Error).message } };
+  }
 }
 
 /** Works off tiles until none is left or the cancel word is set. */

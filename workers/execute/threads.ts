@@ -1,15 +1,18 @@
 // The compute threads: a Piscina pool in which every thread holds its kernels over the one shared memory. A step is
 // given to all threads at once; a running thread is never aborted, it sees the cancel word between tiles.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { assert } from '../../shared/assert.ts';
+import { FrechetError } from '../../shared/errors.ts';
 import type { KernelChoice } from '../kernels/select.ts';
 import { scratchBytes } from '../kernels/source.ts';
 import { type Arena, SLOT_ALIGNMENT } from '../memory/arena.ts';
 import { VERIFIER_SCRATCH_BYTES } from '../verify/freivalds.ts';
+import type { Bundle, BundleAnswer, PlanEnd, WholePlan } from './bundle.ts';
+import { Cancelled, type ExecutionReport } from './run-plan.ts';
 import {
-  type Bundle,
   type Control,
   type Findings,
   mergeFindings,
@@ -24,17 +27,24 @@ export interface Threads {
   readonly busyCount: number;
   /** Runs all tiles of a task on as many threads as have work, and resolves when every one has stopped. */
   run(task: Task, tiles: number, control: Control): Promise<Findings>;
+  /**
+   * Where threads don't share tasks: runs a plan that streams nothing from its first step to its last on one of them.
+   * @throws what runPlan does
+   */
+  runPlan?(plan: WholePlan): Promise<ExecutionReport>;
   close(): Promise<void>;
 }
 
 export interface ComputeThreads extends Threads {
   /**
-   * The same for small tasks that are independent of each other: those that come in one turn of the event loop reach a
-   * thread as one message, and each runs whole on one thread.
+   * For small blocks that are independent of each other: what comes in one turn of the event loop reaches a thread as
+   * one message, and each plan and task runs whole on one thread.
    */
   readonly bundled: Threads;
 }
 
+/** How often a pool that is to close asks threads that have not begun. */
+const LOAD_POLL_MS = 5;
 const WORD_BYTES = 4;
 const ALIGNMENT = SLOT_ALIGNMENT;
 
@@ -50,6 +60,7 @@ export function startThreads(
   count: number,
   onFault: (error: Error) => void,
 ): ComputeThreads {
+  const setup = layOut(arena, choice, count);
   const pool = new Piscina({
     filename: fileURLToPath(new URL('./thread.js', import.meta.url)),
     minThreads: count,
@@ -57,19 +68,30 @@ export function startThreads(
     idleTimeout: Number.POSITIVE_INFINITY,
     concurrentTasksPerWorker: 1,
     maxQueue: Number.POSITIVE_INFINITY,
-    workerData: layOut(arena, choice, count),
+    workerData: setup,
   });
   let isClosing = false;
+  let isBroken = false;
   let busyCount = 0;
   const fault = (error: Error) => {
+    isBroken = true;
     if (!isClosing) onFault(error);
   };
   pool.on('error', fault);
 
-  async function runBundle(bundle: Bundle): Promise<Findings[]> {
+  /** Until each has answered once: Node 20 aborts the process when a thread is ended while it loads its modules. */
+  async function loaded(): Promise<void> {
+    const words = new Int32Array(arena.memory.buffer);
+    while (Atomics.load(words, setup.answeredAt) < count && !isBroken) {
+      await Promise.allSettled(Array.from({ length: count }, () => runBundle({ work: [] })));
+      await sleep(LOAD_POLL_MS);
+    }
+  }
+
+  async function runBundle(bundle: Bundle): Promise<BundleAnswer> {
     busyCount += 1;
     try {
-      return (await pool.run(bundle)) as Findings[]; // what thread.ts answers
+      return (await pool.run(bundle)) as BundleAnswer; // what thread.ts answers
     } catch (error) {
       fault(error as Error); // Piscina rejects with nothing else
       throw error;
@@ -79,8 +101,8 @@ export function startThreads(
   }
 
   async function runShare(share: ThreadTask): Promise<Findings> {
-    const [found] = await runBundle({ shares: [share] });
-    return found!; // one for each share
+    const [found] = await runBundle({ work: [share] });
+    return found as Findings; // of a share
   }
 
   return {
@@ -94,46 +116,54 @@ export function startThreads(
       await Promise.allSettled(shares);
       return (await Promise.all(shares)).reduce(mergeFindings, NO_FINDINGS);
     },
-    bundled: bundleTasks(count, runBundle),
-    close() {
+    bundled: bundleWork(count, runBundle),
+    async close() {
       isClosing = true;
-      return pool.close({ force: true });
+      await loaded();
+      await pool.close({ force: true });
     },
   };
 }
 
 interface Waiting {
-  readonly share: ThreadTask;
-  readonly settle: (found: Promise<Findings>) => void;
+  readonly work: Bundle['work'][number];
+  readonly settle: (answer: Promise<Findings | PlanEnd>) => void;
 }
 
 /** @param count of the threads that share what comes at once */
-function bundleTasks(count: number, run: (bundle: Bundle) => Promise<Findings[]>): Threads {
+function bundleWork(count: number, run: (bundle: Bundle) => Promise<BundleAnswer>): Threads {
   const waiting: Waiting[] = [];
   const flush = () => {
     const size = Math.ceil(waiting.length / count);
     for (const all = waiting.splice(0); all.length > 0; ) {
       const part = all.splice(0, size);
-      const found = run({ shares: part.map(({ share }) => share) });
-      for (const [at, { settle }] of part.entries()) settle(found.then(findings => findings[at]!)); // one for each
+      const answers = run({ work: part.map(({ work }) => work) });
+      for (const [at, { settle }] of part.entries()) settle(answers.then(all => all[at]!)); // one for each
     }
   };
+  const add = (work: Waiting['work']) =>
+    new Promise<Findings | PlanEnd>(settle => {
+      if (waiting.length === 0) setImmediate(flush);
+      waiting.push({ work, settle });
+    });
   return {
     count: 1,
     get busyCount() {
       return waiting.length;
     },
-    run(task, tiles, control) {
-      if (waiting.length === 0) setImmediate(flush);
-      return new Promise(settle => {
-        waiting.push({ share: { task, tiles, control }, settle });
-      });
+    run: async (task, tiles, control) => (await add({ task, tiles, control })) as Findings, // of a share
+    async runPlan(plan) {
+      const end = (await add(plan)) as PlanEnd; // of a plan
+      if ('report' in end) return end.report;
+      throw 'fault' in end
+        ? new FrechetError(end.fault.code, end.fault.detail)
+        : new Cancelled('the block was cancelled');
     },
     close: async () => undefined,
   };
 }
 
-/** One slot for ever: the threads' counter, then each thread's scratch. */
+/** One slot for ever: the threads' counters, then each thread's scratch. */
 function layOut(arena: Arena, choice: KernelChoice, count: number): ThreadSetup {
   const fastestBytes = alignUp(scratchBytes(choice.fastest.name));
   const reproducibleBytes = alignUp(scratchBytes(choice.reproducible.name));
@@ -141,9 +171,10 @@ function layOut(arena: Arena, choice: KernelChoice, count: number): ThreadSetup 
   const slot = arena.allocate(ALIGNMENT + count * stride);
   assert(slot !== undefined, 'the arena has room for the scratch of its threads');
   const numberAt = slot.byteOffset / WORD_BYTES;
-  new Int32Array(arena.memory.buffer)[numberAt] = 0;
+  const answeredAt = numberAt + 1;
+  new Int32Array(arena.memory.buffer).fill(0, numberAt, answeredAt + 1);
   const scratch = { byteOffset: slot.byteOffset + ALIGNMENT, stride, fastestBytes, reproducibleBytes };
-  return { memory: arena.memory, choice, count, numberAt, scratch };
+  return { memory: arena.memory, choice, count, numberAt, answeredAt, scratch };
 }
 
 function alignUp(bytes: number): number {

@@ -5,12 +5,13 @@ import { after, describe, test } from 'node:test';
 import type { Dtype } from '../../../shared/math/dtype.ts';
 import { build, inputsOf, type Node } from '../../../shared/math/graph.ts';
 import { shape } from '../../../shared/math/shape.ts';
-import { Cancelled } from '../../../workers/execute/executor.ts';
+import { Cancelled } from '../../../workers/execute/run-plan.ts';
 import type { Threads } from '../../../workers/execute/threads.ts';
 import type { Program } from '../../../workers/plan/lower.ts';
+import { failsWith } from '../../shared/io/streams.ts';
 import { evaluate, type Matrix } from '../../support/evaluate.ts';
 import { integers } from '../../support/integers.ts';
-import { type Inputs, prepare, runProgram, startMachine } from '../machine.ts';
+import { type Inputs, machineFor, prepare, runProgram, startMachine } from '../machine.ts';
 
 const input = (name: string, rows: number, cols: number, role: 'operand' | 'direction' = 'operand') =>
   build.input(name, role, shape(rows, cols));
@@ -205,6 +206,67 @@ describe('execution', () => {
     );
     assert.equal(seen.at(-1), execution.flopsTotal);
     assert.equal(execution.flopsTotal, BigInt(2 * 300 * 200 * 300 + 2 * 300 * 300 * 300));
+  });
+});
+
+describe('a plan that one thread runs whole', () => {
+  const machine = startMachine({ threads: 2, roomBytes: 8 * 2 ** 20 });
+  after(() => machine.close());
+  const { bundled } = machine.threads;
+
+  test('has the result and the report that it has when all share its tasks', async () => {
+    const [a, h] = [input('A', 40, 40), input('H', 40, 40, 'direction')];
+    const product = build.matmul(a, h);
+    const roots = [
+      build.matmul(product, build.scale(build.constant(2.5), h)),
+      build.add(build.scale(build.constant(-2), product), build.transpose(h)),
+      build.matmul(a, input('none', 40, 0)),
+      build.inner(product, h),
+    ];
+    for (const root of roots) {
+      for (const reproducible of [false, true]) {
+        const inputs = values([root], 3);
+        const [shared, whole] = [
+          await runProgram(machine, program([root], 'float64', 3), inputs, { reproducible }),
+          await runProgram(machine, program([root], 'float64', 3), inputs, {
+            reproducible,
+            threads: bundled,
+          }),
+        ];
+        assert.deepEqual([...whole.values], [...shared.values]);
+        const told = ({ report: { errorBound, bound, maxError, seeds } }: typeof whole) => {
+          return { errorBound, bound, maxError, seeds: seeds.length };
+        };
+        assert.deepEqual(told(whole), told(shared));
+      }
+    }
+  });
+
+  test('many at once end each with its own', async context => {
+    // One thread, for all of them lie in the same memory.
+    const alone = machineFor(context, { threads: 1 });
+    const root = build.matmul(input('A', 8, 8), input('B', 8, 8));
+    const inputs = values([root]);
+    const prepared = prepare(alone, program([root]), inputs, { threads: alone.threads.bundled });
+    const reports = await Promise.all(Array.from({ length: 50 }, () => prepared.execution.run()));
+    assert.ok(reports.every(({ seeds, maxError }) => seeds.length === 1 && maxError === 0));
+    assert.deepEqual(plain(prepared.result()), plain(oracle(root, inputs).data));
+    assert.equal(prepared.execution.flopsDone(), prepared.execution.flopsTotal);
+  });
+
+  test('is cancelled, and fails where an operand has changed, without a fault of the thread', async () => {
+    const root = build.matmul(input('A', 8, 8), input('B', 8, 8));
+    const cancelled = prepare(machine, program([root]), values([root]), { threads: bundled });
+    const run = cancelled.execution.run();
+    cancelled.execution.cancel();
+    await assert.rejects(run, Cancelled);
+    const changed = prepare(machine, program([root]), values([root]), {
+      threads: bundled,
+      // Fingerprints that nobody took.
+      guards: (_plan, [byteOffset = 0]) => [{ byteOffset, byteLength: 512, prints: machine.room.byteOffset }],
+    });
+    await failsWith('unavailable', changed.execution.run());
+    assert.deepEqual(machine.faults, []);
   });
 });
 

@@ -1,6 +1,7 @@
 // Real threads: every tile is computed once, a task ends with its last thread, and a thread that dies is told of.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
@@ -192,4 +193,22 @@ describe('digests', () => {
       assert.deepEqual(digests, { sha256: sha256(0, byteLength), chunks });
     }
   });
+});
+
+test('threads that are closed while they start take nothing with them', () => {
+  const module = (name: string) => new URL(`../../../workers/${name}`, import.meta.url).href;
+  const code = `
+    const { startThreads } = await import('${module('execute/threads.js')}');
+    const { createArena } = await import('${module('memory/arena.js')}');
+    const { selectKernel } = await import('${module('kernels/select.js')}');
+    const choice = selectKernel('wasm');
+    for (let ms = 0; ms < 120; ms += 4) {
+      const threads = startThreads(createArena(2 ** 25), choice, 2, error => { throw error; });
+      await new Promise(resolve => setTimeout(resolve, ms));
+      await threads.close();
+    }`;
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', code], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
 });
