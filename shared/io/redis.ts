@@ -10,8 +10,10 @@ export const REDIS_PREFIX = '{frechet}';
 export type ConnectionRole = 'producer' | 'consumer' | 'subscriber';
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A server that leaves a command without an answer for so long is taken for dead, and its connection closed. */
-const SILENCE_MS_MAX = 3_000;
+/** A command waits so long for its answer … */
+const COMMAND_MS_MAX = 3_000;
+/** … and a server that says nothing for so long meanwhile is taken for dead: who has waited for one command in vain meets a closed connection with the next. */
+const SILENCE_MS_MAX = 2_500;
 /** The same where commands may block: BullMQ's do, for 10 s at most. */
 const BLOCKING_SILENCE_MS_MAX = 15_000;
 const RECONNECT_DELAY_MS_MAX = 2_000;
@@ -27,7 +29,7 @@ const ROLE_OPTIONS: Record<ConnectionRole, RedisOptions> = {
   producer: {
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
-    commandTimeout: SILENCE_MS_MAX,
+    commandTimeout: COMMAND_MS_MAX,
     socketTimeout: SILENCE_MS_MAX,
     reconnectOnError: onReadOnly(1),
   },
