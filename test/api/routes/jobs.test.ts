@@ -235,8 +235,8 @@ test('what is no job of the tenant is not found, whatever it looks like', async 
 });
 
 test('Prefer: wait answers 200 as soon as the job has ended', async () => {
-  const submitted = submit(JVP, { Prefer: 'respond-async, wait=100' });
   const known = new Set(await gateway.deps.openJobs.newestFirst('default'));
+  const submitted = submit(JVP, { Prefer: 'respond-async, wait=100' });
   let jobId: string | undefined;
   while (jobId === undefined) {
     jobId = (await gateway.deps.openJobs.newestFirst('default')).find(id => !known.has(id));
