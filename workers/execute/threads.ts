@@ -45,6 +45,7 @@ export interface ComputeThreads extends Threads {
 
 /** How often a pool that is to close asks threads that have not begun. */
 const LOAD_POLL_MS = 5;
+const LOAD_MS_MAX = 5_000;
 const WORD_BYTES = 4;
 const ALIGNMENT = SLOT_ALIGNMENT;
 
@@ -82,10 +83,17 @@ export function startThreads(
   /** Until each has answered once: Node 20 aborts the process when a thread is ended while it loads its modules. */
   async function loaded(): Promise<void> {
     const words = new Int32Array(arena.memory.buffer);
-    while (Atomics.load(words, setup.answeredAt) < count && !isBroken) {
-      await Promise.allSettled(Array.from({ length: count }, () => runBundle({ work: [] })));
-      await sleep(LOAD_POLL_MS);
-    }
+    const patience = new AbortController();
+    const { signal } = patience;
+    const askAll = async () => {
+      while (Atomics.load(words, setup.answeredAt) < count && !isBroken && !signal.aborted) {
+        await Promise.allSettled(Array.from({ length: count }, () => runBundle({ work: [] })));
+        await sleep(LOAD_POLL_MS);
+      }
+    };
+    // One that cannot load never answers.
+    await Promise.race([askAll(), sleep(LOAD_MS_MAX, undefined, { signal }).catch(() => undefined)]);
+    patience.abort();
   }
 
   async function runBundle(bundle: Bundle): Promise<BundleAnswer> {
