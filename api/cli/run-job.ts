@@ -12,7 +12,7 @@ const CANCEL_MS_MAX = 5_000;
 /** Submits a job and waits for its success. @throws CommandFailure where it ends otherwise */
 export async function runJob(client: Client, input: JobInput, shell: Shell, isQuiet: boolean): Promise<Job> {
   const { signal } = shell;
-  const job = await client.jobs.submit(input, { signal });
+  const job = await client.jobs.submit(input, { signal: someLaterThan(signal) });
   try {
     return succeeded(await followJob(client, job, shell, isQuiet));
   } catch (error) {
@@ -22,6 +22,15 @@ export async function runJob(client: Client, input: JobInput, shell: Shell, isQu
     }
     throw error;
   }
+}
+
+/** An interruption lets a submission end: the job may be there before its answer is, and is to be cancelled then. */
+function someLaterThan(signal: AbortSignal): AbortSignal {
+  const later = new AbortController();
+  const abort = () => void setTimeout(() => later.abort(signal.reason), CANCEL_MS_MAX).unref();
+  signal.throwIfAborted();
+  signal.addEventListener('abort', abort, { once: true });
+  return later.signal;
 }
 
 /** Waits for a job's end, whichever it is. */
