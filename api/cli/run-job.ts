@@ -12,7 +12,7 @@ const CANCEL_MS_MAX = 5_000;
 /** Submits a job and waits for its success. @throws CommandFailure where it ends otherwise */
 export async function runJob(client: Client, input: JobInput, shell: Shell, isQuiet: boolean): Promise<Job> {
   const { signal } = shell;
-  const job = await client.jobs.submit(input, { signal: someLaterThan(signal) });
+  const job = await client.jobs.submit(input, { signal: afterGrace(signal) });
   try {
     return succeeded(await followJob(client, job, shell, isQuiet));
   } catch (error) {
@@ -25,7 +25,7 @@ export async function runJob(client: Client, input: JobInput, shell: Shell, isQu
 }
 
 /** An interruption lets a submission end: the job may be there before its answer is, and is to be cancelled then. */
-function someLaterThan(signal: AbortSignal): AbortSignal {
+function afterGrace(signal: AbortSignal): AbortSignal {
   const later = new AbortController();
   const abort = () => void setTimeout(() => later.abort(signal.reason), CANCEL_MS_MAX).unref();
   signal.throwIfAborted();

@@ -114,9 +114,8 @@ async function receive(url: string, bytes: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const take = (count: number) => {
       received += count;
-      if (head.includes(END_OF_HEAD)) return true;
-      head += Buffer.from(memory.subarray(0, count)).toString('latin1');
-      return true;
+      if (!head.includes(END_OF_HEAD)) head += Buffer.from(memory.subarray(0, count)).toString('latin1');
+      return true; // go on
     };
     const socket = connect({
       host: hostname,

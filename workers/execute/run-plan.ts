@@ -169,7 +169,7 @@ function binder(plan: Plan, options: RunPlanOptions, elementBytes: number) {
   return {
     view,
     term: (term: Term<Placed>) => mapTerm(term, view),
-    /** Writes the plan's few numbers; the only elements the main thread ever touches. */
+    /** Writes the plan's few numbers; the main thread touches no other elements. */
     constants(): void {
       const data = new DataView(options.memory.buffer, options.regionByteOffset, plan.regionBytes);
       for (const { offset, value } of plan.constants) {

@@ -81,7 +81,7 @@ export function startThreads(
   pool.on('error', fault);
 
   /** Until each has answered once: Node 20 aborts the process when a thread is ended while it loads its modules. */
-  async function loaded(): Promise<void> {
+  async function untilAnswered(): Promise<void> {
     const words = new Int32Array(arena.memory.buffer);
     const patience = new AbortController();
     const { signal } = patience;
@@ -127,7 +127,7 @@ export function startThreads(
     bundled: bundleWork(count, runBundle),
     async close() {
       isClosing = true;
-      await loaded();
+      await untilAnswered();
       await pool.close({ force: true });
     },
   };
@@ -146,7 +146,7 @@ function bundleWork(count: number, run: (bundle: Bundle) => Promise<BundleAnswer
     for (const all = waiting.splice(0); all.length > 0; ) {
       const part = all.splice(0, size);
       const answers = run({ work: part.map(({ work }) => work) });
-      for (const [at, { settle }] of part.entries()) settle(answers.then(all => all[at]!)); // one for each
+      for (const [at, { settle }] of part.entries()) settle(answers.then(each => each[at]!)); // one for each
     }
   };
   const add = (work: Waiting['work']) =>

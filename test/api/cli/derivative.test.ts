@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer, request as forward } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { createClient, decodeNpy, encodeNpy, ndArray, toNested } from '../../../api/client/index.ts';
@@ -220,4 +223,43 @@ test('Ctrl-C cancels the job that nobody else knows', { timeout: 60_000 }, async
       await new Promise(resolve => setTimeout(resolve, 10));
     }
   }
+});
+
+test('Ctrl-C between the making of a job and its answer cancels it too', {
+  timeout: 60_000,
+}, async context => {
+  const folder = await folderOfArrays(context);
+  const label = { key: 'test', value: randomUUID() };
+  let interrupt = (): void => undefined;
+  // In front of the service: the command is interrupted when the job is there, and hears of it after that.
+  const proxy = createServer((request, response) => {
+    const { method = 'GET', url, headers } = request;
+    const onward = forward(`${stack.url}${url}`, { method, headers }, answer => {
+      const pass = () => void answer.pipe(response.writeHead(answer.statusCode ?? 500, answer.headers));
+      if (`${method} ${url}` !== 'POST /v1/jobs') return pass();
+      interrupt();
+      setTimeout(pass, 300);
+    });
+    request.pipe(onward);
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  context.after(() => void proxy.close().closeAllConnections());
+  const { port } = proxy.address() as AddressInfo;
+  const args = ['jacobian', '-e', 'A*W*A', '--operand', 'A=BIG2.npy', '--operand', 'W=shape:512x512'];
+  await writeFile(join(folder, 'BIG2.npy'), encodeNpy(asArray(integers(512, 512, 5))));
+  const { code, stderr } = await frechet(
+    [...args, '--columns', '0:400', '-o', 'J.npy', '--label', `test=${label.value}`],
+    {
+      cwd: folder,
+      env: { FRECHET_URL: `http://127.0.0.1:${port}` },
+      onSpawn: child => {
+        interrupt = () => void child.kill('SIGINT');
+      },
+    },
+  );
+  assert.equal(code, 130, stderr);
+  const states: string[] = [];
+  for await (const job of createClient({ url: stack.url }).jobs.list({ label })) states.push(job.state);
+  assert.deepEqual(states, ['cancelled']);
 });

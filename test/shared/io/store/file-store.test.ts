@@ -325,6 +325,23 @@ test('a write-back that failed while a long object was being written fails its c
   assert.deepEqual(await readdir(join(root, 'tmp')), []);
 });
 
+test('a folder in which an object was read is durable, and made again only where it has gone', async context => {
+  const root = await temporaryFolder(context);
+  await (await openFileStore(root)).put('a/b/first', [bytes('x')], CREATE);
+  const recorder = unreliableDisk();
+  const store = await openFileStore(root, { disk: recorder.disk });
+  assert.equal(await text(store, 'a/b/first'), 'x');
+  const begin = recorder.log.length;
+  await store.put('a/b/second', [bytes('y')], CREATE);
+  const folder = join(root, 'objects', 'a', 'b');
+  assert.ok(!recorder.log.slice(begin).some(entry => entry.startsWith('mkdir')), recorder.log.join('\n'));
+  assert.ok(recorder.log.slice(begin).includes(`sync ${folder}`), 'the name is durable all the same');
+  await rm(folder, { recursive: true });
+  await store.put('a/b/third', [bytes('z')], CREATE);
+  assert.ok(recorder.log.lastIndexOf(`sync ${join(root, 'objects', 'a')}`) > begin);
+  assert.equal(await text(store, 'a/b/third'), 'z');
+});
+
 test('one who finds an object there waits until it is durable', async context => {
   const root = await temporaryFolder(context);
   const recorder = unreliableDisk();
