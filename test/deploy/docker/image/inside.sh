@@ -211,6 +211,7 @@ play_pods() {
   compute frechet-worker-pod-worker frechet-worker-pod-worker http://frechet-gateway:8080
 }
 
+# Before, as well as after: the storage outlives a run that was killed, and what it left would be in the way.
 clean_up() {
   podman pod rm -fa -t 2
   podman rm -fa -t 2
@@ -227,6 +228,7 @@ if [ "${1:-build}" = build ]; then
   exec unshare --net bash "$0" run
 fi
 ip link set lo up
+clean_up || true
 check_content
 start_roles
 check_confinement
