@@ -5,8 +5,12 @@
 import { LANES, type Lanes } from './lanes.ts';
 import { add, countdown, number, repeat } from './text.ts';
 
-/** Rows at a time, so that x and w are read once for all of them. */
-const ROWS = 2;
+/** Rows at a time, so that x and w, which seldom fit into L1 beside what streams past, are read once for all of them. */
+const ROWS = 4;
+/** Elements of a row before the next row has its turn: long enough for a prefetcher, short enough for x and w to stay. */
+const RUN = 16;
+/** Vectors of a run in one turn of its loop, which divide it: a cache line of float64. */
+const STEP = 4;
 /** Sums of the row loop, and as many of magnitudes: independent, so that no addition waits for the one before. */
 const SUMS = 4;
 /** Columns added to y and z at a time, so that those are read and written once for all of them. */
@@ -60,6 +64,7 @@ function matvec(lanes: Lanes): string {
   (param $a i32) (param $rowA i32) (param $colA i32) (param $m i32) (param $n i32)
   (param $x i32) (param $y i32) (param $w i32) (param $z i32)
   (local $element v128) (local $mask v128) (local $i i32) (local $j i32) (local $to i32) (local $size i32)
+  (local $toRun i32) (local $sizeRun i32)
   ${repeat(SUMS, s => `(local $sum${s} v128) (local $size${s} v128)`)}
   ${repeat(COLUMNS, c => `(local $column${c} i32) (local $x${c} v128) (local $w${c} v128)`)}
   (local.set $mask (i64x2.splat (i64.const 0x7fffffffffffffff)))
@@ -77,24 +82,39 @@ function byRows(lanes: Lanes): string {
 function rows(lanes: Lanes, width: number): string {
   const { bytes } = lanes;
   const sums = SUMS / width;
-  const turn = (count: 1 | 2, s: number) =>
-    repeat(width, r =>
-      accumulate(
-        `$sum${r * sums + s}`,
-        `$size${r * sums + s}`,
-        load(lanes, count, `(local.get $column${r})`, s * 2 * bytes),
-        loadDouble(count, '(local.get $to)', s * 16),
-        loadDouble(count, '(local.get $size)', s * 16),
-      ),
+  const step = (r: number, count: 1 | 2, x: string, w: string, v = 0) =>
+    accumulate(
+      `$sum${r * sums + (v % sums)}`,
+      `$size${r * sums + (v % sums)}`,
+      load(lanes, count, `(local.get $column${r})`, v * 2 * bytes),
+      loadDouble(count, `(local.get ${x})`, v * 16),
+      loadDouble(count, `(local.get ${w})`, v * 16),
     );
-  const advance = (a: string, vectors: string) =>
-    `${repeat(width, r => add(`$column${r}`, a))} ${add('$to', vectors)} ${add('$size', vectors)}`;
-  const contiguous = countdown(
-    `vector${width}`,
-    '$j',
-    2 * sums,
-    `${repeat(sums, s => turn(2, s))} ${advance(number(2 * sums * bytes), number(16 * sums))}`,
-  );
+  // A branch ends every step, as in the micro-kernel: without it V8 loads for all of them first, at half the speed.
+  const run = (r: number) => {
+    const label = `run${r}_of${width}`;
+    const left = '(local.tee $i (i32.sub (local.get $i) (i32.const 1)))';
+    const leave = `(br_if $end_${label} (i32.eqz ${left}))`;
+    return `
+    (local.set $toRun (local.get $to))
+    (local.set $sizeRun (local.get $size))
+    (local.set $i ${number(RUN / 2)})
+    (block $end_${label} (loop $${label}
+      ${repeat(STEP, v => `${v === 0 ? '' : leave} ${step(r, 2, '$toRun', '$sizeRun', v)}`)}
+      ${add(`$column${r}`, number(2 * STEP * bytes))} ${add('$toRun', number(16 * STEP))} ${add('$sizeRun', number(16 * STEP))}
+      (br_if $${label} ${left})))`;
+  };
+  const turn = (count: 1 | 2, a: string, vectors: string) => `
+    ${repeat(width, r => step(r, count, '$to', '$size'))}
+    ${repeat(width, r => add(`$column${r}`, a))} ${add('$to', vectors)} ${add('$size', vectors)}`;
+  const contiguous = `
+    ${countdown(
+      `runs${width}`,
+      '$j',
+      RUN,
+      `${repeat(width, run)} (local.set $to (local.get $toRun)) (local.set $size (local.get $sizeRun))`,
+    )}
+    ${countdown(`pair${width}`, '$j', 2, turn(2, number(2 * bytes), number(16)))}`;
   return countdown(
     `row${width}`,
     '$m',
@@ -107,7 +127,7 @@ function rows(lanes: Lanes, width: number): string {
     (local.set $size (local.get $w))
     (local.set $j (local.get $n))
     (if (i32.eq (local.get $colA) ${number(bytes)}) (then ${contiguous}))
-    ${countdown(`single${width}`, '$j', 1, `${turn(1, 0)} ${advance('(local.get $colA)', number(8))}`)}
+    ${countdown(`single${width}`, '$j', 1, turn(1, '(local.get $colA)', number(8)))}
     ${repeat(width, r => storeTotal('$y', '$sum', r * sums, sums, 8 * r))}
     ${repeat(width, r => storeTotal('$z', '$size', r * sums, sums, 8 * r))}
     ${add('$a', `(i32.mul (local.get $rowA) ${number(width)})`)}
