@@ -3,7 +3,6 @@
 
 import { createHash } from 'node:crypto';
 import { setImmediate as breathe } from 'node:timers/promises';
-import { ulid } from 'ulid';
 import { z } from 'zod';
 import { assert } from '../../shared/assert.ts';
 import { FrechetError } from '../../shared/errors.ts';
@@ -20,7 +19,7 @@ import { type AdmitDeps, admit, withdraw } from '../jobs/admit.ts';
 import { currentBlockLimits } from '../jobs/block-limits.ts';
 import { claimKey, lookUpKey } from '../jobs/idempotency.ts';
 import { lineSpec } from '../jobs/line-spec.ts';
-import { mayLoseMarker } from '../jobs/next-id.ts';
+import { mayLoseMarker, randomId } from '../jobs/next-id.ts';
 import { prepareJob } from '../jobs/prepare.ts';
 
 type AcceptDeps = AdmitDeps &
@@ -76,12 +75,16 @@ export async function acceptBatch(
     const totals = await writeRecords(deps, { tenant, createdAt }, lines, writer);
     const about = { tenant, createdAt, rejected: totals.rejected, expiresIn: totals.expiresIn };
     if (key === undefined) {
-      return await store(deps, writer, totals, { ...about, id: batchId(ulid(deps.clock())), claim: null });
+      return await store(deps, writer, totals, {
+        ...about,
+        id: batchId(randomId(deps.clock())),
+        claim: null,
+      });
     }
     const request = { key, kind: 'batch', bodyDigest: bodyDigest() } as const;
     const known = await lookUpKey(deps, tenant, request, id => deps.jobs.batches.footer(tenant, id));
     if (known.replayed !== undefined) return { footer: known.replayed, isReplay: true };
-    const id = known.id ?? batchId(ulid(deps.clock()));
+    const id = known.id ?? batchId(randomId(deps.clock()));
     const claim = () => claimKey(deps, tenant, request, id);
     return await store(deps, writer, totals, { ...about, id, claim: claimName(key) }, claim);
   } finally {

@@ -9,6 +9,8 @@ import { Doorbell } from './doorbell.ts';
 
 /** How long a lost event can go unnoticed. */
 export const LOOK_AGAIN_MS = 1_000;
+/** Who has just submitted a job hears of its end; that it had ended before he listened is noticed so much later. */
+const FIRST_LOOK_MS = 200;
 
 export type JobEvents = ReturnType<typeof createJobEvents>;
 
@@ -50,17 +52,16 @@ export function createJobEvents(jobs: JobStore) {
     /** Rings the doorbell whenever something happens to the job, until the returned function is called. */
     watch,
 
-    /** Whether the job reached its final state within `ms` and before the signal aborted. */
+    /** Whether a job that was just submitted reached its final state within `ms` and before the signal aborted. */
     async waitForFinal(tenant: string, jobId: string, ms: number, signal: AbortSignal): Promise<boolean> {
       const doorbell = new Doorbell();
       const unwatch = watch(jobId, doorbell);
       const deadline = performance.now() + ms;
       try {
-        for (;;) {
+        for (let lookMs = FIRST_LOOK_MS; ; lookMs = LOOK_AGAIN_MS) {
+          await doorbell.wait(Math.max(0, Math.min(deadline - performance.now(), lookMs)), signal);
           if (await jobs.hasOutcome(tenant, jobId)) return true;
-          const rest = deadline - performance.now();
-          if (rest <= 0 || signal.aborted) return false;
-          await doorbell.wait(Math.min(rest, LOOK_AGAIN_MS), signal);
+          if (performance.now() >= deadline || signal.aborted) return false;
         }
       } finally {
         unwatch();

@@ -1,10 +1,30 @@
 // Ids of jobs, and what their age means. Those of one process ascend even within a millisecond, so that newest first is the order of
 // submission.
 
-import { decodeTime, monotonicFactory } from 'ulid';
+import { decodeTime, monotonicFactory, ulid } from 'ulid';
+
+/** The letters of one id. ulid's own source asks the system for each of them. */
+const letters = new Uint8Array(16);
+let used = letters.length;
+
+/** In [0, 1), by a random byte: a letter is five bits. */
+function fraction(): number {
+  if (used === letters.length) {
+    crypto.getRandomValues(letters);
+    used = 0;
+  }
+  const byte = letters[used]!; // used is less than its length
+  used += 1;
+  return byte / 256;
+}
 
 /** @param nowMs milliseconds since the epoch */
-export const nextId: (nowMs: number) => string = monotonicFactory();
+export const nextId: (nowMs: number) => string = monotonicFactory(fraction);
+
+/** A ULID; those of the same millisecond are in no order. */
+export function randomId(nowMs: number): string {
+  return ulid(nowMs, fraction);
+}
 
 /** Half of what the reconciler waits before it takes a marker without a spec for a leftover. */
 const MARKER_SECONDS_SAFE = 30;

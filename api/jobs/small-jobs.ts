@@ -2,7 +2,6 @@
 // so nobody waits for company, and under load marker, fsync, admission and queue entry are paid once for all of a group.
 // In the store a group is a batch of one slice that no client asked for.
 
-import { ulid } from 'ulid';
 import { errorCode, FrechetError } from '../../shared/errors.ts';
 import { batchId, lineJobId, sliceId } from '../../shared/io/batch-ids.ts';
 import { specOfLine } from '../../shared/io/batch-store.ts';
@@ -12,7 +11,7 @@ import type { GatewayDeps } from '../deps.ts';
 import { type AdmitDeps, admit, type Work, withdraw } from './admit.ts';
 import type { KnownJob } from './known-job.ts';
 import { lineSpec } from './line-spec.ts';
-import { mayLoseMarker } from './next-id.ts';
+import { mayLoseMarker, randomId } from './next-id.ts';
 
 type GroupDeps = AdmitDeps & Pick<GatewayDeps, 'jobs' | 'metrics' | 'openJobs' | 'queue'>;
 
@@ -107,7 +106,7 @@ let lastMs = 0;
 /** Those of one process ascend: the lines' numbers take the place of what lets ids ascend within a millisecond. */
 function groupId(nowMs: number): string {
   lastMs = Math.max(nowMs, lastMs + 1);
-  return batchId(ulid(lastMs));
+  return batchId(randomId(lastMs));
 }
 
 /** Its place in the backlog is that of its only slice. */

@@ -2,7 +2,7 @@
 // name by link(2) (create) or rename(2) (replace). Works for many processes on one volume, NFS included; the volume
 // must know hard links. Nothing is cached but which folders are known to be durable.
 
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FrechetError } from '../../errors.ts';
@@ -11,6 +11,7 @@ import { type Disk, isAbsent, systemCode, disk as systemDisk, translated } from 
 import { FolderSync } from './folder-sync.ts';
 import { inFolder, StagedFile, type StagingGround } from './staged-file.ts';
 import {
+  type DeleteOptions,
   DOCUMENT_BYTES_MAX,
   keySegments,
   type ListOptions,
@@ -163,7 +164,7 @@ class FileStore implements Store {
 
   async stage(): Promise<StagedObject> {
     return translated('create an object', async () => {
-      const path = join(this.#temporaries, `${process.pid}-${randomBytes(12).toString('hex')}`);
+      const path = join(this.#temporaries, `${process.pid}-${randomUUID()}`);
       return new StagedFile(this.#ground, path, await this.#disk.open(path, 'wx', 0o600));
     });
   }
@@ -221,12 +222,12 @@ class FileStore implements Store {
     });
   }
 
-  async delete(key: string): Promise<boolean> {
+  async delete(key: string, { durable }: DeleteOptions = { durable: true }): Promise<boolean> {
     const { path, folder } = this.#locate(key);
     return translated('delete an object', async () => {
       const gone = await unlessAbsent(this.#disk.unlink(path).then(() => true));
       if (gone === undefined) return false;
-      await this.#folderSync.sync(folder);
+      if (durable) await this.#folderSync.sync(folder);
       return true;
     });
   }
@@ -310,7 +311,7 @@ class FileStore implements Store {
 
   /** Create-exclusive rests on hard links; a volume without them is refused at the start, not at the first job. */
   async #probeLinks(): Promise<void> {
-    const path = join(this.#temporaries, `${process.pid}-${randomBytes(12).toString('hex')}`);
+    const path = join(this.#temporaries, `${process.pid}-${randomUUID()}`);
     const file = await translated('be opened', () => this.#disk.open(path, 'wx', 0o600));
     try {
       await translated('be opened', async () => {

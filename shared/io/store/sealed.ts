@@ -15,6 +15,8 @@ const DIGEST_BYTES = 32;
 const TRAILER_BYTES = DIGEST_BYTES + 8 + MAGIC.byteLength;
 /** One read finds nearly every footer; a longer one costs a second. */
 const TAIL_BYTES = 8 * 1024;
+/** Its digest costs less than to ask another thread for it. */
+const DIGESTED_HERE_BYTES_MAX = 64 * 1024;
 const FOOTER_BYTES_MAX = 16 * 1024 * 1024;
 
 /** What every footer says of its data. */
@@ -84,8 +86,9 @@ async function held(object: StoredObject): Promise<StoredObject> {
   }
 }
 
-/** The SHA-256 of one chunk, hex, computed off the event loop. `chunk` may be reused as soon as the call returns. */
+/** The SHA-256 of one chunk, hex; of a long one off the event loop. `chunk` may be reused as soon as the call returns. */
 export async function digestChunk(chunk: Uint8Array<ArrayBuffer>): Promise<string> {
+  if (chunk.byteLength <= DIGESTED_HERE_BYTES_MAX) return sha256(chunk).toString('hex');
   return Buffer.from(await webcrypto.subtle.digest('SHA-256', chunk)).toString('hex');
 }
 

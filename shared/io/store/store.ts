@@ -14,6 +14,11 @@ export interface PutOptions {
   readonly after?: Promise<unknown>;
 }
 
+export interface DeleteOptions {
+  /** False where it does no harm that a power failure brings the object back. */
+  readonly durable: boolean;
+}
+
 export interface ListOptions {
   /** Only names greater than this one. */
   readonly after?: string | undefined;
@@ -71,8 +76,8 @@ export interface Store {
   stat(key: string): Promise<ObjectInfo | undefined>;
   /** The distinct next segments of the keys under `prefix`, sorted by character code. Empty where there are none. */
   list(prefix: string, options?: ListOptions): Promise<string[]>;
-  /** True where an object was there. Durable when the promise resolves. */
-  delete(key: string): Promise<boolean>;
+  /** True where an object was there. Durable when the promise resolves, unless that is not wanted. */
+  delete(key: string, options?: DeleteOptions): Promise<boolean>;
   /** Deletes every object under `prefix`, in no particular order; not atomic. */
   deletePrefix(prefix: string): Promise<void>;
   /** Forgets a prefix where nothing is left under it; else does nothing. Only for prefixes nobody writes to any more. */

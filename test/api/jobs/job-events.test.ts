@@ -28,7 +28,7 @@ async function timed<T>(work: Promise<T>): Promise<{ value: T; ms: number }> {
   return { value, ms: performance.now() - startedAt };
 }
 
-test('a job that has ended needs no waiting', async context => {
+test('a job that had ended before anybody listened is noticed soon', async context => {
   const { jobs, events } = await fixture(context);
   await jobs.putOutcome(TENANT, JOB, CANCELLED);
   const { value, ms } = await timed(events.waitForFinal(TENANT, JOB, 60_000, never));

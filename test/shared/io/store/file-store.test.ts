@@ -305,6 +305,19 @@ test('what has no bytes needs no temporary file, and is durable before the answe
   assert.deepEqual(await store.list('a'), ['k']);
 });
 
+test('a deletion is durable before the answer, but where that is not wanted', async context => {
+  const { disk, log } = unreliableDisk();
+  const store = await openFileStore(await temporaryFolder(context), { disk });
+  for (const key of ['p/a', 'p/b']) await store.put(key, [], REPLACE);
+  const during = async (work: Promise<boolean>) => {
+    const before = log.length;
+    assert.equal(await work, true);
+    return log.slice(before).map(line => line.split(' ')[0]);
+  };
+  assert.deepEqual((await during(store.delete('p/a'))).slice(0, 3), ['unlink', 'open', 'sync']);
+  assert.deepEqual(await during(store.delete('p/b', { durable: false })), ['unlink']);
+});
+
 test('a write-back that failed while a long object was being written fails its commit', async context => {
   const root = await temporaryFolder(context);
   // As the system does: the failure is told once.
