@@ -1,24 +1,46 @@
 // Batches whose time has passed. A batch goes when every one of its jobs would have gone by itself, and takes along
 // what is left of them.
 
-import { EXPIRED_JOB_SECONDS } from '../job/limits.ts';
-import type { JobStore } from './job-store.ts';
+import { decodeTime } from 'ulid';
+import { EXPIRED_JOB_SECONDS, EXPIRES_IN_SECONDS_MIN, LEFTOVER_AGE_SECONDS } from '../job/limits.ts';
+import type { CollectCounts, CollectDeps } from './collector.ts';
+import { UNMARKED_SECONDS } from './open-jobs.ts';
 
-/** @returns how many batches went */
-export async function collectBatches(
-  { jobs, clock }: { readonly jobs: JobStore; readonly clock: () => number },
+/** Does what is due for one batch. @returns when (ms) the next thing is */
+export async function collectBatch(
+  deps: CollectDeps,
   tenant: string,
+  id: string,
+  counts: CollectCounts,
 ): Promise<number> {
-  let removed = 0;
-  for await (const id of jobs.batches.ids(tenant)) {
-    const outcome = await jobs.batches.readOutcome(tenant, id);
-    if (outcome === undefined) continue;
-    const footer = await jobs.batches.footer(tenant, id);
-    // Without a footer: a deletion that was cut short.
-    const keptSeconds = footer === undefined ? 0 : footer.expiresIn + EXPIRED_JOB_SECONDS;
-    if (clock() < Date.parse(outcome.finishedAt) + keptSeconds * 1000) continue;
-    await jobs.deleteBatch(tenant, id, footer);
-    removed += 1;
+  const { batches } = deps.jobs;
+  const nowMs = deps.clock();
+  const [footer, outcome] = [await batches.footer(tenant, id), await batches.readOutcome(tenant, id)];
+  if (footer !== undefined && outcome === undefined) {
+    await reopen(deps, tenant, id, counts);
+    return nowMs + EXPIRES_IN_SECONDS_MIN * 1000;
   }
-  return removed;
+  // Without a footer: a deletion cut short, a slice of a straggler; or a batch that is just being accepted, which is young.
+  const dueMs =
+    footer === undefined || outcome === undefined
+      ? decodeTime(id) + LEFTOVER_AGE_SECONDS * 1000
+      : Date.parse(outcome.finishedAt) + (footer.expiresIn + EXPIRED_JOB_SECONDS) * 1000;
+  if (nowMs < dueMs) return dueMs;
+  await deps.jobs.deleteBatch(tenant, id, footer);
+  counts.batches += 1;
+  return Number.POSITIVE_INFINITY;
+}
+
+/** As with a job: a gateway that stood still between marker and lines finds the marker swept as an orphan's. */
+async function reopen(
+  { openJobs, clock, log }: CollectDeps,
+  tenant: string,
+  batchId: string,
+  counts: CollectCounts,
+): Promise<void> {
+  if (clock() - decodeTime(batchId) < UNMARKED_SECONDS * 1000) return;
+  if (await openJobs.hasBatch(tenant, batchId)) return;
+  await openJobs.addBatch(tenant, batchId);
+  counts.reopened += 1;
+  log.warn({ tenant, batchId }, 'an unfinished batch had lost its marker');
 }

@@ -235,6 +235,15 @@ export class BatchStore {
     yield* newestFirst(this.#store, `tenants/${tenant}/batches`, before);
   }
 
+  /** The runs of time into which a tenant's batches are filed, oldest first. */
+  async shards(tenant: string): Promise<string[]> {
+    return this.#store.list(`tenants/${tenant}/batches`);
+  }
+
+  async idsIn(tenant: string, shard: string): Promise<string[]> {
+    return this.#store.list(`tenants/${tenant}/batches/${shard}`);
+  }
+
   /** Ids of the jobs of a tenant's batches, newest first, from the one just older than `before` on. */
   async *jobIds(tenant: string, before?: string): AsyncGenerator<string> {
     for await (const id of this.ids(tenant, before)) yield* this.jobIdsOf(tenant, id, before);

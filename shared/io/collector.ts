@@ -1,7 +1,7 @@
 // What nobody may ask for any more leaves the store: results after their time, then the jobs themselves, arrays that
 // no unfinished job needs, and what crashes and interrupted deletions left. Every step looks before it removes and may
 // be repeated, so any number of processes may collect at once. Unfinished jobs are never touched: they end first, and
-// one that lost its open marker gets it back here, since nobody else looks at all jobs.
+// one that lost its open marker, or a batch that did, gets it back here, since nobody else looks at all of them.
 
 import type { Logger } from 'pino';
 import { decodeTime } from 'ulid';
@@ -13,9 +13,10 @@ import {
   LEFTOVER_AGE_SECONDS,
 } from '../job/limits.ts';
 import type { ArrayStore } from './array-store.ts';
-import { collectBatches } from './batch-collector.ts';
+import { collectBatch } from './batch-collector.ts';
 import { isJobId, type JobStore, jobKey } from './job-store.ts';
-import type { OpenJobs } from './open-jobs.ts';
+import { type OpenJobs, UNMARKED_SECONDS } from './open-jobs.ts';
+import { isShardOpen, SHARD_SECONDS } from './store/newest-first.ts';
 import type { Store } from './store/store.ts';
 
 const COLLECT_SECONDS = 600;
@@ -34,12 +35,9 @@ export interface CollectDeps {
   readonly clock: () => number;
 }
 
-/** A younger job may be just being accepted. */
-const UNMARKED_SECONDS = 60;
-
 /** How many of each a pass removed. */
 export interface CollectCounts {
-  /** Unfinished jobs that had lost their marker, so that no reconciler looked after them. */
+  /** Unfinished jobs and batches that had lost their marker, so that no reconciler looked after them. */
   reopened: number;
   results: number;
   jobs: number;
@@ -52,8 +50,7 @@ export interface CollectCounts {
 
 /** @returns one pass at a call; passes remember when something is due where, so that most of them read little. */
 export function createCollector(deps: CollectDeps): () => Promise<CollectCounts> {
-  /** When (ms) a shard of jobs is worth another look, by `<tenant>/<shard>`. */
-  const dueMs = new Map<string, number>();
+  const dueMs: DueTimes = new Map();
   return async () => {
     const counts: CollectCounts = {
       reopened: 0,
@@ -65,10 +62,7 @@ export function createCollector(deps: CollectDeps): () => Promise<CollectCounts>
       skipped: 0,
     };
     for (const tenant of await deps.jobs.tenants()) {
-      await collectJobs(deps, tenant, dueMs, counts);
-      await attempt(deps, counts, { tenant }, async () => {
-        counts.batches += await collectBatches(deps, tenant);
-      });
+      for (const kind of KINDS) await collectShards(deps, kind, tenant, dueMs, counts);
       await attempt(deps, counts, { tenant }, async () => {
         counts.arrays += await collectArrays(deps, tenant);
       });
@@ -79,39 +73,67 @@ export function createCollector(deps: CollectDeps): () => Promise<CollectCounts>
   };
 }
 
-async function collectJobs(
+/** When (ms) a shard is worth another look, by `<kind>/<tenant>/<shard>`. */
+type DueTimes = Map<string, number>;
+
+/** What is filed in shards of time. */
+interface Kind {
+  readonly name: string;
+  shards(deps: CollectDeps, tenant: string): Promise<string[]>;
+  idsIn(deps: CollectDeps, tenant: string, shard: string): Promise<string[]>;
+  /** Does what is due for one of them. @returns when (ms) the next thing is */
+  collect(deps: CollectDeps, tenant: string, id: string, counts: CollectCounts): Promise<number>;
+}
+
+const KINDS: readonly Kind[] = [
+  {
+    name: 'jobs',
+    shards: ({ jobs }, tenant) => jobs.shards(tenant),
+    idsIn: ({ jobs }, tenant, shard) => jobs.jobIdsIn(tenant, shard),
+    collect: collectJob,
+  },
+  {
+    name: 'batches',
+    shards: ({ jobs }, tenant) => jobs.batches.shards(tenant),
+    idsIn: ({ jobs }, tenant, shard) => jobs.batches.idsIn(tenant, shard),
+    collect: collectBatch,
+  },
+];
+
+async function collectShards(
   deps: CollectDeps,
+  kind: Kind,
   tenant: string,
-  dueMs: Map<string, number>,
+  dueMs: DueTimes,
   counts: CollectCounts,
 ): Promise<void> {
-  const shards = await deps.jobs.shards(tenant);
+  const prefix = `${kind.name}/${tenant}/`;
+  const shards = await kind.shards(deps, tenant);
   for (const shard of shards) {
-    const key = `${tenant}/${shard}`;
     const nowMs = deps.clock();
-    if ((dueMs.get(key) ?? 0) > nowMs) continue;
-    let nextMs = nowMs + SHARD_SECONDS_MAX * 1000;
-    for (const jobId of (await deps.jobs.jobIdsIn(tenant, shard)).filter(isJobId)) {
+    if ((dueMs.get(prefix + shard) ?? 0) > nowMs) continue;
+    // What comes to a shard that is still being filled may be due before anything that is there.
+    let nextMs = nowMs + 1000 * (isShardOpen(shard, nowMs) ? SHARD_SECONDS : SHARD_SECONDS_MAX);
+    for (const id of (await kind.idsIn(deps, tenant, shard)).filter(isJobId)) {
       // What could not be looked at is due at the next pass.
-      let jobMs = nowMs;
-      await attempt(deps, counts, { tenant, jobId }, async () => {
-        jobMs = await collectJob(deps, tenant, jobId, counts);
+      let idMs = nowMs;
+      await attempt(deps, counts, { tenant, id }, async () => {
+        idMs = await kind.collect(deps, tenant, id, counts);
       });
-      nextMs = Math.min(nextMs, jobMs);
+      nextMs = Math.min(nextMs, idMs);
     }
-    dueMs.set(key, nextMs);
+    dueMs.set(prefix + shard, nextMs);
   }
-  forgetGone(dueMs, tenant, shards);
+  forgetGone(dueMs, prefix, shards);
 }
 
-function forgetGone(dueMs: Map<string, number>, tenant: string, shards: readonly string[]): void {
-  const present = new Set(shards.map(shard => `${tenant}/${shard}`));
+function forgetGone(dueMs: DueTimes, prefix: string, shards: readonly string[]): void {
+  const present = new Set(shards.map(shard => prefix + shard));
   for (const key of dueMs.keys()) {
-    if (key.startsWith(`${tenant}/`) && !present.has(key)) dueMs.delete(key);
+    if (key.startsWith(prefix) && !present.has(key)) dueMs.delete(key);
   }
 }
 
-/** Does what is due for one job. @returns when (ms) the next thing is */
 async function collectJob(
   deps: CollectDeps,
   tenant: string,

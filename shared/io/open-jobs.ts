@@ -9,6 +9,9 @@ const PREFIX = 'open';
 /** Marks a batch: one for all of its jobs. */
 const BATCH_PREFIX = 'open-batches';
 
+/** A younger job or batch without a marker may be just being accepted. */
+export const UNMARKED_SECONDS = 60;
+
 export interface OpenJob {
   readonly tenant: string;
   readonly jobId: string;
@@ -26,7 +29,7 @@ export function createOpenJobs(store: Store) {
 
     /** To be called once the outcome is stored. May be repeated. */
     async remove(tenant: string, jobId: string): Promise<void> {
-      await store.delete(`${PREFIX}/${tenant}/${jobId}`);
+      await store.delete(`${PREFIX}/${tenant}/${jobId}`, { durable: false });
     },
 
     async has(tenant: string, jobId: string): Promise<boolean> {
@@ -37,8 +40,12 @@ export function createOpenJobs(store: Store) {
       await store.put(`${BATCH_PREFIX}/${tenant}/${batchId}`, [], { exclusive: false });
     },
 
+    async hasBatch(tenant: string, batchId: string): Promise<boolean> {
+      return (await store.stat(`${BATCH_PREFIX}/${tenant}/${batchId}`)) !== undefined;
+    },
+
     async removeBatch(tenant: string, batchId: string): Promise<void> {
-      await store.delete(`${BATCH_PREFIX}/${tenant}/${batchId}`);
+      await store.delete(`${BATCH_PREFIX}/${tenant}/${batchId}`, { durable: false });
     },
 
     /** The ids of a tenant's open jobs, newest first, all of them or those older than `before`; those of batches, too. */

@@ -5,6 +5,8 @@ import { encodeTime } from 'ulid';
 import type { Store } from './store.ts';
 
 const SHARD_LENGTH = 6;
+/** The other four of the ten characters of time, in base 32. */
+export const SHARD_SECONDS = 32 ** 4 / 1000;
 
 /** The shard of a name that begins with a ULID or its time. */
 export function shardOf(name: string): string {
@@ -34,8 +36,13 @@ export async function* mergeNewestFirst(
   }
 }
 
-/** Forgets the shard of a removed name, where it was the last. A shard whose time has not passed may still be filled. */
-export async function pruneShard(store: Store, prefix: string, name: string, now: number): Promise<void> {
+/** Whether names may still come to a shard, since its time has not passed. */
+export function isShardOpen(shard: string, nowMs: number): boolean {
+  return shard >= shardOf(encodeTime(nowMs));
+}
+
+/** Forgets the shard of a removed name, where it was the last. */
+export async function pruneShard(store: Store, prefix: string, name: string, nowMs: number): Promise<void> {
   const shard = shardOf(name);
-  if (shard < shardOf(encodeTime(now))) await store.prune(`${prefix}/${shard}`);
+  if (!isShardOpen(shard, nowMs)) await store.prune(`${prefix}/${shard}`);
 }

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pino } from 'pino';
+import { decodeTime } from 'ulid';
 import { ArrayStore } from '../../../shared/io/array-store.ts';
 import { lineJobId } from '../../../shared/io/batch-ids.ts';
 import { settleBatch } from '../../../shared/io/batch-progress.ts';
@@ -12,7 +13,8 @@ import { createCollector } from '../../../shared/io/collector.ts';
 import { JobStore } from '../../../shared/io/job-store.ts';
 import { createOpenJobs } from '../../../shared/io/open-jobs.ts';
 import { openFileStore } from '../../../shared/io/store/file-store.ts';
-import { EXPIRED_JOB_SECONDS, RESULT_CHUNK_BYTES } from '../../../shared/job/limits.ts';
+import { SHARD_SECONDS } from '../../../shared/io/store/newest-first.ts';
+import { EXPIRED_JOB_SECONDS, LEFTOVER_AGE_SECONDS, RESULT_CHUNK_BYTES } from '../../../shared/job/limits.ts';
 import { cancelledOutcome, jobSpec } from '../../support/stored-jobs.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 
@@ -108,19 +110,68 @@ test('a line’s job is the tenant’s, with the id of its line', async context 
   }
 });
 
+function collectorOf({ jobs, store, clock }: Setting) {
+  const [arrays, openJobs] = [new ArrayStore(store, clock), createOpenJobs(store)];
+  return createCollector({ store, jobs, arrays, openJobs, log: pino({ enabled: false }), clock });
+}
+
+test('an unfinished batch that lost its marker gets it back, for the reconciler to find', async context => {
+  const setting = await setUp(context);
+  const { store, time } = setting;
+  time.nowMs = decodeTime(ID);
+  const [collect, openJobs] = [collectorOf(setting), createOpenJobs(store)];
+  await write(setting, [record(1, 'A')]);
+  assert.equal((await collect()).reopened, 0, 'it is just being accepted');
+  time.nowMs += 60_000;
+  assert.equal((await collect()).reopened, 1);
+  assert.deepEqual(await openJobs.batches('default'), [ID]);
+  time.nowMs += 60_000;
+  assert.equal((await collect()).reopened, 0);
+});
+
+test('what a straggler wrote of a batch that has gone goes once it is old', async context => {
+  const setting = await setUp(context);
+  const { jobs, time, root } = setting;
+  time.nowMs = decodeTime(ID);
+  const collect = collectorOf(setting);
+  await jobs.batches.slices.put('default', ID, 1, [], null);
+  assert.equal((await collect()).batches, 0, 'it might be about to be accepted');
+  time.nowMs += LEFTOVER_AGE_SECONDS * 1000;
+  assert.equal((await collect()).batches, 1);
+  const left = await readdir(join(root, 'objects'), { recursive: true, withFileTypes: true });
+  assert.deepEqual(
+    left.filter(entry => entry.isFile()),
+    [],
+  );
+});
+
+test('passes read only the batches of which something may be due', async context => {
+  const setting = await setUp(context);
+  const { jobs, time } = setting;
+  time.nowMs = decodeTime(ID);
+  await write(setting, [record(1, 'A')]);
+  await settleBatch(setting, 'default', ID, ['cancelled']);
+  let reads = 0;
+  const readOutcome = jobs.batches.readOutcome.bind(jobs.batches);
+  jobs.batches.readOutcome = (tenant, id) => {
+    reads += 1;
+    return readOutcome(tenant, id);
+  };
+  const collect = collectorOf(setting);
+  for (let pass = 0; pass < 10; pass += 1) await collect();
+  assert.equal(reads, 1);
+  // What came to the shard since may be due earlier.
+  time.nowMs += SHARD_SECONDS * 1000;
+  await collect();
+  assert.equal(reads, 2);
+  for (let pass = 0; pass < 10; pass += 1) await collect();
+  assert.equal(reads, 2);
+});
+
 test('a batch goes when its last job would have gone, with all that they left, and its key can be used again', async context => {
   const setting = await setUp(context);
   const { jobs, store, time, clock, root } = setting;
-  const openJobs = createOpenJobs(store);
-  const log = pino({ enabled: false });
-  const collect = createCollector({
-    store,
-    jobs,
-    arrays: new ArrayStore(store, clock),
-    openJobs,
-    log,
-    clock,
-  });
+  const collect = collectorOf(setting);
   await write(setting, [record(1, 'A'), record(2, 'A')]);
   const claim = { version: 1, kind: 'batch', id: ID, bodyDigest: '', createdAt: CREATED } as const;
   await createClaims(store).put('default', 'ab'.repeat(32), claim);
