@@ -192,7 +192,7 @@ export async function processReference(
   const job = await deps.known.get(tenant, jobId);
   // Deleted or ended meanwhile: nothing is owed to anybody.
   if (job === undefined) return undefined;
-  if (await deps.jobs.hasOutcome(tenant, jobId)) {
+  if (await deps.jobs.hasOutcome(tenant, jobId, job.spec.isSmall === true)) {
     if (block !== null) deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'cancelled' });
     // A job that was cancelled while it was being enqueued may have got back into the backlog.
     await hint(deps, () => deps.live.noteFinished(jobId));

@@ -70,11 +70,11 @@ export function finishWith(
 /** What is stored of a block. A damaged one is removed and counts as missing: it can be computed again. */
 export async function readReceipt(
   jobs: JobStore,
-  { tenant, id }: JobSpec,
+  { tenant, id, isSmall }: JobSpec,
   index: number,
 ): Promise<BlockReceipt | undefined> {
   try {
-    return await jobs.readReceipt(tenant, id, index);
+    return await jobs.readReceipt(tenant, id, index, isSmall === true);
   } catch (error) {
     if (errorCode(error) !== 'result-corrupt') throw error;
     await jobs.deleteBlock(tenant, id, index);
@@ -94,7 +94,7 @@ export async function failJob(
 }
 
 async function endJob(deps: FinishDeps, spec: JobSpec, outcome: Outcome): Promise<void> {
-  const won = await deps.jobs.putOutcome(spec.tenant, spec.id, outcome);
+  const won = await deps.jobs.putOutcome(spec, outcome);
   await deps.openJobs.remove(spec.tenant, spec.id);
   if (won) observeEnd(deps.metrics, spec, outcome);
   // The job has ended, whether or not Redis hears of it; the reconciler tells it again.

@@ -118,7 +118,6 @@ async function startWorker(config: WorkerConfig, role: Role): Promise<{ readonly
       arrays: new ArrayStore(store),
       memory: arena.memory,
       threads,
-      bundled: threads.bundled,
       cache,
       metrics,
       kernels: { fastest: choice.name, reproducible: choice.reproducible.name },

@@ -18,18 +18,18 @@ import { createExecution, type Execution } from './execute/executor.ts';
 import { relate } from './execute/relate.ts';
 import type { ExecutionReport } from './execute/run-plan.ts';
 import type { GuardedRange } from './execute/task.ts';
-import type { Threads } from './execute/threads.ts';
+import type { ComputeThreads } from './execute/threads.ts';
 import type { KernelName } from './kernels/kernel.ts';
 import { type LoadableSlab, type LoadDeps, slabRequest } from './load/load.ts';
 import type { ArrayCache, Holding } from './memory/array-cache.ts';
 import { lowerProgram, type Program } from './plan/lower.ts';
-import type { InputSlab, Plan, StreamedSlab } from './plan/plan.ts';
+import { type InputSlab, isBrief, type Plan, type StreamedSlab } from './plan/plan.ts';
 import { drawSeed } from './verify/seed.ts';
 
 export interface BlockDeps extends LoadDeps {
   readonly jobs: JobStore;
   readonly cache: ArrayCache;
-  readonly threads: Threads;
+  readonly threads: ComputeThreads;
   readonly metrics: WorkerMetrics;
   readonly log: Logger;
   /** The kernels of ordinary and of reproducible jobs. */
@@ -214,7 +214,7 @@ async function computeOnce(
   };
   const execution = createExecution(plan, {
     memory: deps.memory,
-    threads: deps.threads,
+    threads: isBrief(plan) ? deps.threads.bundled : deps.threads,
     regionByteOffset: holding.region.byteOffset,
     slabByteOffsets: holding.slabs.map(slab => slab.byteOffset),
     guards,

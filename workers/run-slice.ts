@@ -10,7 +10,6 @@ import { planJob } from '../shared/job/job-plan.ts';
 import { SLICE_LINES } from '../shared/job/limits.ts';
 import type { BlockReceipt } from '../shared/job/outcome.ts';
 import type { JobSpec } from '../shared/job/spec.ts';
-import type { Threads } from './execute/threads.ts';
 import { endTimes, type FinishDeps, finalProblem, observeEnd, succeeded } from './finish-job.ts';
 import { hint } from './hint.ts';
 import type { KnownJob } from './known-jobs.ts';
@@ -19,8 +18,6 @@ import { isBug } from './suspects.ts';
 
 export interface SliceDeps extends BlockDeps, FinishDeps {
   readonly queue: WorkQueue;
-  /** What many small tasks run on. */
-  readonly bundled: Threads;
 }
 
 /** The small jobs of a slice, and what is to be known of the batch around them. */
@@ -54,8 +51,7 @@ export async function processSlice(
   const { tenant, batchId, slice: index } = reference;
   const { slices } = deps.jobs.batches;
   if ((await slices.read(tenant, batchId, index)) === undefined) {
-    const bundled = { ...deps, threads: deps.bundled };
-    const computed = isSuspect ? [] : await computeAll(bundled, slice.jobs, signal, compute);
+    const computed = isSuspect ? [] : await computeAll(deps, slice.jobs, signal, compute);
     const batch = batchOutcome(deps, slice, computed);
     // False where somebody was faster: what he wrote is true, and this has been for nothing.
     if (await slices.put(tenant, batchId, index, computed, batch)) observe(deps, computed);

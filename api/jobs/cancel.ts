@@ -20,7 +20,7 @@ export async function cancelJob(deps: CancelDeps, tenant: string, jobId: string)
   const job = await findJob(deps.jobs, tenant, jobId);
   const { progress } = await readFacts(deps, job.spec);
   const outcome = cancelledOutcome(job.spec, progress?.startedAt, deps.clock());
-  if (await deps.jobs.putOutcome(tenant, jobId, outcome)) {
+  if (await deps.jobs.putOutcome(job.spec, outcome)) {
     await makeKnown(deps, job.spec, deps.clock());
   } else {
     refuseFinished(await deps.jobs.readOutcome(tenant, jobId));

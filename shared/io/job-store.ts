@@ -14,6 +14,9 @@ import type { Store } from './store/store.ts';
 /** A finished block, open for reading: `footer` is its receipt. The caller closes it. */
 export type OpenBlock = SealedObject<BlockReceipt>;
 
+/** A job, as far as ending it depends on its spec. */
+type EndingJob = Pick<JobSpec, 'tenant' | 'id' | 'isSmall'>;
+
 /** What is stored of a job: its spec, and the name of the claim that its idempotency key has made on it. */
 type StoredSpec = JobSpec & { readonly claim?: string | undefined };
 
@@ -58,10 +61,9 @@ export class JobStore {
   }
 
   /** Ends a job; false where it has ended already, and then nothing changes. Of many that compete, one is told true. */
-  async putOutcome(tenant: string, jobId: string, outcome: Outcome): Promise<boolean> {
-    const line = await this.batches.readSpec(tenant, jobId);
-    if (line?.isSmall && !(await this.batches.slices.release(tenant, jobId))) return false;
-    return this.#putDocument(`${jobKey(tenant, jobId)}/outcome`, outcome);
+  async putOutcome({ tenant, id, isSmall }: EndingJob, outcome: Outcome): Promise<boolean> {
+    if (isSmall && !(await this.batches.slices.release(tenant, id))) return false;
+    return this.#putDocument(`${jobKey(tenant, id)}/outcome`, outcome);
   }
 
   async readOutcome(tenant: string, jobId: string): Promise<Outcome | undefined> {
@@ -72,11 +74,12 @@ export class JobStore {
     return own ?? (await this.batches.slices.outcomeOf(tenant, jobId));
   }
 
-  async hasOutcome(tenant: string, jobId: string): Promise<boolean> {
+  /** @param mayBeSmall false where the spec says that the job cannot have ended with a slice */
+  async hasOutcome(tenant: string, jobId: string, mayBeSmall = true): Promise<boolean> {
     if (!isJobId(jobId)) return false;
     if (this.batches.slices.remembered(tenant, jobId) !== undefined) return true;
     if ((await this.#store.stat(`${jobKey(tenant, jobId)}/outcome`)) !== undefined) return true;
-    return (await this.batches.slices.outcomeOf(tenant, jobId)) !== undefined;
+    return mayBeSmall && (await this.batches.slices.outcomeOf(tenant, jobId)) !== undefined;
   }
 
   /** How a job ended, also where it has been deleted since and was one of a batch. */
@@ -106,18 +109,28 @@ export class JobStore {
   }
 
   /** @throws result-corrupt where the receipt is damaged. */
-  async readReceipt(tenant: string, jobId: string, index: number): Promise<BlockReceipt | undefined> {
-    const block = await this.openBlock(tenant, jobId, index);
+  async readReceipt(
+    tenant: string,
+    jobId: string,
+    index: number,
+    mayBeSmall = true,
+  ): Promise<BlockReceipt | undefined> {
+    const block = await this.openBlock(tenant, jobId, index, mayBeSmall);
     await block?.close();
     return block?.footer;
   }
 
   /** @throws result-corrupt where the receipt is damaged or another block's; reading does where the data are. */
-  async openBlock(tenant: string, jobId: string, index: number): Promise<OpenBlock | undefined> {
+  async openBlock(
+    tenant: string,
+    jobId: string,
+    index: number,
+    mayBeSmall = true,
+  ): Promise<OpenBlock | undefined> {
     if (!isJobId(jobId)) return undefined;
     const key = blockKey(tenant, jobId, index);
     const block = await openSealed<BlockReceipt>(this.#store, key, 'result-corrupt');
-    if (block === undefined) return index === 0 ? this.#openSliced(tenant, jobId) : undefined;
+    if (block === undefined) return index === 0 && mayBeSmall ? this.#openSliced(tenant, jobId) : undefined;
     if (block.footer.index === index) return block;
     await block.close();
     throw new FrechetError(

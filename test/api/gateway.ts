@@ -188,7 +188,7 @@ export async function endJob(
   spec: JobSpec,
   outcome: Outcome = succeededOutcome(spec, spec.createdAt, new Date(deps.clock()).toISOString()),
 ): Promise<void> {
-  await deps.jobs.putOutcome(spec.tenant, spec.id, outcome);
+  await deps.jobs.putOutcome(spec, outcome);
   await deps.live.noteFinished(spec.id);
   await deps.live.publish({ type: 'finished', tenant: spec.tenant, jobId: spec.id });
   await deps.openJobs.remove(spec.tenant, spec.id);

@@ -65,7 +65,6 @@ export async function composeWorker({ redisUrl, root, lockMs, spoil }: Compositi
       kernels: { fastest: 'wasm', reproducible: 'wasm' },
       known: createKnownJobs(jobs),
       active: createActiveBlocks(),
-      bundled: machine.threads.bundled,
       checkedChunks: createCheckedChunks(),
       attempts: createBlockAttempts(store, randomUUID()),
       company: createCompany(),

@@ -18,11 +18,12 @@ import type { Outcome } from '../../shared/job/outcome.ts';
 import { createActiveBlocks } from '../../workers/active-blocks.ts';
 import { createCompany } from '../../workers/company.ts';
 import { type ConsumerDeps, startConsumer } from '../../workers/consumer.ts';
-import type { Threads } from '../../workers/execute/threads.ts';
+import type { ComputeThreads } from '../../workers/execute/threads.ts';
 import { createKnownJobs } from '../../workers/known-jobs.ts';
 import { runBlock } from '../../workers/run-block.ts';
 import { integers, product } from '../support/integers.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { sharing } from './machine.ts';
 import { createRig, fileOf, putJob, type Rig, ROOMY, readResult, TENANT, upload, workOf } from './rig.ts';
 
 type Job = Awaited<ReturnType<typeof putJob>>;
@@ -66,7 +67,7 @@ async function createWorks(t: TestContext, { blocksAtOnce = QUEUED_BLOCKS_MAX } 
   });
   const consumerDeps: ConsumerDeps = {
     ...rig.deps,
-    bundled: rig.machine.threads.bundled,
+    threads: rig.machine.threads,
     openJobs: createOpenJobs(rig.store),
     queue,
     live,
@@ -111,7 +112,7 @@ async function productJob(works: Rig, blockLimits = ROW): Promise<Job> {
 }
 
 /** Threads through which a combine passes only when told. */
-function gated(threads: Threads) {
+function gated(threads: ComputeThreads) {
   let open = () => {};
   const opened = new Promise<void>(resolve => {
     open = resolve;
@@ -120,16 +121,13 @@ function gated(threads: Threads) {
   const arrived = new Promise<void>(resolve => {
     arrive = resolve;
   });
-  const gate: Threads = {
-    ...threads,
-    async run(task, tiles, control) {
-      if (task.kind === 'combine') {
-        arrive();
-        await opened;
-      }
-      return threads.run(task, tiles, control);
-    },
-  };
+  const gate = sharing(threads, async (task, tiles, control) => {
+    if (task.kind === 'combine') {
+      arrive();
+      await opened;
+    }
+    return threads.run(task, tiles, control);
+  });
   return { threads: gate, arrived, open };
 }
 
@@ -239,14 +237,11 @@ describe('the consumer', () => {
   test('a block that always fails verification fails the job', async t => {
     const works = await createWorks(t);
     const { threads, memory } = works.machine;
-    const broken: Threads = {
-      ...threads,
-      async run(task, tiles, control) {
-        const found = await threads.run(task, tiles, control);
-        if (task.kind === 'combine') new Float64Array(memory.buffer)[task.c.offset]! += 1;
-        return found;
-      },
-    };
+    const broken = sharing(threads, async (task, tiles, control) => {
+      const found = await threads.run(task, tiles, control);
+      if (task.kind === 'combine') new Float64Array(memory.buffer)[task.c.offset]! += 1;
+      return found;
+    });
     works.start({ threads: broken });
     const job = await productJob(works, ROOMY);
     await works.submit(job);
@@ -264,7 +259,7 @@ describe('the consumer', () => {
     await works.submit(job);
     await gate.arrived;
     const finishedAt = new Date().toISOString();
-    await works.deps.jobs.putOutcome(TENANT, job.spec.id, {
+    await works.deps.jobs.putOutcome(job.spec, {
       state: 'cancelled',
       version: 1,
       finishedAt,
@@ -289,7 +284,7 @@ describe('the consumer', () => {
     await works.submit(job);
     await gate.arrived;
     const at = new Date().toISOString();
-    await works.deps.jobs.putOutcome(TENANT, job.spec.id, {
+    await works.deps.jobs.putOutcome(job.spec, {
       state: 'cancelled',
       version: 1,
       finishedAt: at,
@@ -353,10 +348,9 @@ describe('the consumer', () => {
 
   test('a bug is told of at once, instead of being tried again in silence', async t => {
     const works = await createWorks(t);
-    const threads: Threads = {
-      ...works.machine.threads,
-      run: () => Promise.reject(new TypeError('undefined is not a matrix')),
-    };
+    const threads = sharing(works.machine.threads, () =>
+      Promise.reject(new TypeError('undefined is not a matrix')),
+    );
     works.start({ threads });
     const job = await productJob(works, ROOMY);
     await works.submit(job);
@@ -370,7 +364,7 @@ describe('the consumer', () => {
     const [gone, finished] = [await productJob(works, ROOMY), await productJob(works)];
     await works.deps.jobs.deleteJob(TENANT, gone.spec.id);
     const at = new Date().toISOString();
-    await works.deps.jobs.putOutcome(TENANT, finished.spec.id, {
+    await works.deps.jobs.putOutcome(finished.spec, {
       state: 'cancelled',
       version: 1,
       finishedAt: at,

@@ -118,7 +118,7 @@ describe('finishing', () => {
     const { rig, deps } = await createFixture(t);
     const job = await fourBlocks(rig, deps);
     const at = new Date(NOW).toISOString();
-    await deps.jobs.putOutcome(TENANT, job.spec.id, {
+    await deps.jobs.putOutcome(job.spec, {
       state: 'cancelled',
       version: 1,
       finishedAt: at,

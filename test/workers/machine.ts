@@ -45,6 +45,13 @@ export function startMachine(options: MachineOptions = {}): Machine & { close():
   return { arena, memory: arena.memory, threads, faults, room, close: () => threads.close() };
 }
 
+/** Threads that share the tasks of brief plans, too, each by way of `run`: for tests that look at single tasks, or at tiles. */
+export function sharing(threads: ComputeThreads, run: Threads['run'] = threads.run): ComputeThreads {
+  const { count } = threads;
+  const shared: Threads = { count, busyCount: 0, run, close: () => threads.close() };
+  return { ...shared, bundled: shared };
+}
+
 /** A machine that ends with the test or suite. */
 export function machineFor(context: { after: TestContext['after'] }, options?: MachineOptions): Machine {
   const machine = startMachine(options);

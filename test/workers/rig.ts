@@ -21,7 +21,7 @@ import { createArrayCache } from '../../workers/memory/array-cache.ts';
 import type { BlockDeps, BlockWork } from '../../workers/run-block.ts';
 import { elementAt, type Matrix } from '../support/evaluate.ts';
 import { temporaryFolder } from '../support/temporary.ts';
-import { type Machine, type MachineOptions, startMachine } from './machine.ts';
+import { type Machine, type MachineOptions, sharing, startMachine } from './machine.ts';
 
 export const TENANT = 'acme';
 /** Where no block limit is to matter. */
@@ -50,7 +50,7 @@ export async function createRig(context: TestContext, options: MachineOptions = 
     jobs: new JobStore(store),
     arrays: new ArrayStore(store),
     memory: machine.memory,
-    threads: machine.threads,
+    threads: sharing(machine.threads),
     checkedChunks: createCheckedChunks(),
     cache: createArrayCache(machine.arena, {
       hit: () => metrics.frechet_array_cache_requests_total.inc({ result: 'hit' }),

@@ -9,12 +9,13 @@ import { derive } from '../../shared/math/derive.ts';
 import { shape } from '../../shared/math/shape.ts';
 import { Cancelled } from '../../workers/execute/run-plan.ts';
 import type { Task } from '../../workers/execute/task.ts';
-import type { Threads } from '../../workers/execute/threads.ts';
+import type { ComputeThreads } from '../../workers/execute/threads.ts';
 import { runBlock } from '../../workers/run-block.ts';
 import { graphOf } from '../shared/math/expressions.ts';
 import { elementAt, evaluate, tabulate } from '../support/evaluate.ts';
 import { columnsOf, diagonalCopies, integers, product, transposed } from '../support/integers.ts';
 import { seededRandom } from './kernels/fixture.ts';
+import { sharing } from './machine.ts';
 import { createRig, fileOf, putJob, type Rig, ROOMY, readResult, TENANT, upload, workOf } from './rig.ts';
 
 type Job = Awaited<ReturnType<typeof putJob>>;
@@ -35,21 +36,39 @@ async function flipBit(path: string, position: number): Promise<void> {
 const plain = (values: Iterable<number>) => Array.from(values, value => value + 0);
 
 /** Threads that damage every product they compute, the first `times` times. */
-function faulty(rig: Rig, times: number): Threads {
+function faulty({ machine }: Rig, times: number): ComputeThreads {
   let left = times;
-  return {
-    ...rig.machine.threads,
-    async run(task, tiles, control) {
-      const found = await rig.machine.threads.run(task, tiles, control);
-      if (task.kind === 'combine' && left-- > 0)
-        new Float64Array(rig.machine.memory.buffer)[task.c.offset]! += 1;
-      return found;
-    },
-  };
+  return sharing(machine.threads, async (task, tiles, control) => {
+    const found = await machine.threads.run(task, tiles, control);
+    if (task.kind === 'combine' && left-- > 0) new Float64Array(machine.memory.buffer)[task.c.offset]! += 1;
+    return found;
+  });
 }
 
 describe('a block', () => {
   const [a, w, h, g] = [integers(13, 7, 1), integers(7, 5, 2), integers(7, 5, 3), integers(13, 5, 4)];
+
+  test('that is brief runs whole in one thread, and a longer one on all of them', async t => {
+    const rig = await createRig(t);
+    const threads: ComputeThreads = {
+      ...rig.machine.threads,
+      run(task, tiles, control) {
+        if (task.kind === 'combine') throw new Error('a product is shared');
+        return rig.machine.threads.run(task, tiles, control);
+      },
+    };
+    for (const side of [200, 210]) {
+      const [one, other] = [integers(side, side, 1), integers(side, side, 2)];
+      const [A, direction] = [await upload(rig, one), await upload(rig, other)];
+      const job = await putJob(rig, { operation: 'jvp', operands: { A }, direction });
+      const running = runBlock({ ...rig.deps, threads }, workOf(job, 0));
+      if (side > 200) await assert.rejects(running, /a product is shared/);
+      else {
+        await running;
+        assert.deepEqual(plain(await readResult(rig, job)), plain(product(one, other).data));
+      }
+    }
+  });
 
   test('of every operation has the bytes of the definition, however it is cut', async t => {
     const rig = await createRig(t);
@@ -342,13 +361,10 @@ describe('a block whose operands are streamed', () => {
     const rig = await createRig(t);
     const job = await streamedJob(rig);
     let work: ReturnType<typeof workOf>;
-    const threads: Threads = {
-      ...rig.machine.threads,
-      run(task, tiles, control) {
-        if (task.kind === 'combine' && task.terms.length === 2) work.cancel();
-        return rig.machine.threads.run(task, tiles, control);
-      },
-    };
+    const threads = sharing(rig.machine.threads, (task, tiles, control) => {
+      if (task.kind === 'combine' && task.terms.length === 2) work.cancel();
+      return rig.machine.threads.run(task, tiles, control);
+    });
     work = workOf(job, 0);
     await assert.rejects(runBlock({ ...rig.deps, threads }, work), Cancelled);
     assert.equal(rig.usedBytes(), 0);
@@ -359,17 +375,14 @@ describe('a block whose operands are streamed', () => {
     const rig = await createRig(t);
     const job = await streamedJob(rig);
     let isSpoilt = false;
-    const threads: Threads = {
-      ...rig.machine.threads,
-      async run(task, tiles, control) {
-        // Of the second slab, after its fingerprints were taken.
-        if (task.kind === 'combine' && task.terms[1]?.kind === 'product' && !isSpoilt) {
-          isSpoilt = true;
-          new Float64Array(rig.machine.memory.buffer)[task.terms[1].a.offset]! += 1;
-        }
-        return rig.machine.threads.run(task, tiles, control);
-      },
-    };
+    const threads = sharing(rig.machine.threads, async (task, tiles, control) => {
+      // Of the second slab, after its fingerprints were taken.
+      if (task.kind === 'combine' && task.terms[1]?.kind === 'product' && !isSpoilt) {
+        isSpoilt = true;
+        new Float64Array(rig.machine.memory.buffer)[task.terms[1].a.offset]! += 1;
+      }
+      return rig.machine.threads.run(task, tiles, control);
+    });
     await assert.rejects(
       runBlock({ ...rig.deps, threads }, workOf(job, 0)),
       (error: { code?: string }) => error.code === 'unavailable',
@@ -399,13 +412,10 @@ describe('a block that fails', () => {
     const { rig, job } = await prepared(t);
     const asked: boolean[] = [];
     const threads = faulty(rig, 2);
-    const listening: Threads = {
-      ...threads,
-      run(task, tiles, control) {
-        if (task.kind === 'combine') asked.push(task.reproducible);
-        return threads.run(task, tiles, control);
-      },
-    };
+    const listening = sharing(rig.machine.threads, (task, tiles, control) => {
+      if (task.kind === 'combine') asked.push(task.reproducible);
+      return threads.run(task, tiles, control);
+    });
     const kernels = { fastest: 'native', reproducible: 'wasm' } as const;
     await runBlock({ ...rig.deps, kernels, threads: listening }, workOf(job, 0));
     assert.deepEqual(asked, [false, false, true]);
@@ -430,15 +440,12 @@ describe('a block that fails', () => {
         // The last bit of an element: no test of the product would see it.
         new Uint8Array(rig.machine.memory.buffer)[8 * (task.terms[0].a.offset + 7)]! ^= 1;
       };
-      const changing: Threads = {
-        ...rig.deps.threads,
-        async run(task, tiles, control) {
-          if (moment === 'before') flip(task);
-          const found = await rig.deps.threads.run(task, tiles, control);
-          if (moment === 'after') flip(task);
-          return found;
-        },
-      };
+      const changing = sharing(rig.machine.threads, async (task, tiles, control) => {
+        if (moment === 'before') flip(task);
+        const found = await rig.deps.threads.run(task, tiles, control);
+        if (moment === 'after') flip(task);
+        return found;
+      });
       await assert.rejects(runBlock({ ...rig.deps, threads: changing }, workOf(job, 0)), {
         code: 'unavailable',
       });
@@ -486,13 +493,10 @@ describe('a block that is cancelled', () => {
   test('while it computes stops, stores nothing and gives its memory back', async t => {
     const { rig, job } = await prepared(t);
     const work = workOf(job, 0);
-    const threads: Threads = {
-      ...rig.machine.threads,
-      run(task, tiles, control) {
-        if (task.kind === 'combine') work.cancel();
-        return rig.machine.threads.run(task, tiles, control);
-      },
-    };
+    const threads = sharing(rig.machine.threads, (task, tiles, control) => {
+      if (task.kind === 'combine') work.cancel();
+      return rig.machine.threads.run(task, tiles, control);
+    });
     await assert.rejects(runBlock({ ...rig.deps, threads }, work), Cancelled);
     assert.equal(await rig.deps.jobs.readReceipt(TENANT, job.spec.id, 0), undefined);
     (await rig.deps.cache.acquire(rig.machine.room.byteLength, [])).release();

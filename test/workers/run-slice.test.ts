@@ -21,7 +21,7 @@ async function createWorks(context: TestContext) {
   const nothing = async () => undefined;
   const deps: SliceDeps = {
     ...rig.deps,
-    bundled: rig.machine.threads.bundled,
+    threads: rig.machine.threads,
     openJobs: createOpenJobs(rig.store),
     live: { noteSliceFinished: nothing, publish: nothing, noteAllEnqueued: nothing } as Partial<Live> as Live, // all it asks
     queue: {
@@ -132,7 +132,10 @@ test('a cancelled job stays cancelled, and the others of its slice go by themsel
   const { deps, alone } = await createWorks(context);
   const now = new Date().toISOString();
   const cancelled = { version: 1, state: 'cancelled', finishedAt: now, expiresAt: now } as const;
-  assert.equal(await deps.jobs.putOutcome(TENANT, lineJobId(ID, 3), cancelled), true);
+  assert.equal(
+    await deps.jobs.putOutcome({ tenant: TENANT, id: lineJobId(ID, 3), isSmall: true }, cancelled),
+    true,
+  );
   await run(deps);
   assert.equal((await deps.jobs.readOutcome(TENANT, lineJobId(ID, 3)))?.state, 'cancelled');
   assert.deepEqual(

@@ -37,7 +37,7 @@ export interface Threads {
 
 export interface ComputeThreads extends Threads {
   /**
-   * For small blocks that are independent of each other: what comes in one turn of the event loop reaches a thread as
+   * For brief plans, which are independent of each other: what comes in one turn of the event loop reaches a thread as
    * one message, and each plan and task runs whole on one thread.
    */
   readonly bundled: Threads;

@@ -1,7 +1,7 @@
 // What a block will do, decided before it starts: which slabs it loads, which steps it takes, where everything lies
 // in its region. A plan holds no address of the arena; `bind` makes tasks of it once the memory is reserved.
 
-import type { Dtype } from '../../shared/math/dtype.ts';
+import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
 import type { Range, Role } from '../../shared/math/graph.ts';
 import type { StackView, Term } from '../execute/task.ts';
 
@@ -88,4 +88,15 @@ export interface Plan {
   /** Room for the digests of the result. Byte offset in the region. */
   readonly digests: { readonly byteOffset: number; readonly bytes: number };
   readonly flops: bigint;
+}
+
+/** A millisecond or so of one thread. */
+const BRIEF_FLOPS_MAX = 2n ** 24n;
+/** Computing, proving and digesting read what lies in memory up to eight times: another millisecond. */
+const BRIEF_BYTES_MAX = 2 ** 21;
+
+/** Whether one thread runs a plan sooner than all share it: each of its steps, and each proof of one, is a message to every thread and back. */
+export function isBrief({ dtype, flops, inputs, streamed, regionBytes }: Plan): boolean {
+  const inputBytes = inputs.reduce((sum, { elements }) => sum + elements * DTYPES[dtype].bytes, 0);
+  return flops <= BRIEF_FLOPS_MAX && inputBytes + regionBytes <= BRIEF_BYTES_MAX && streamed.length === 0;
 }

@@ -88,13 +88,11 @@ export interface Store {
   usage(): Promise<VolumeUsage | undefined>;
 }
 
-const SEGMENT = /^[A-Za-z0-9._-]{1,255}$/;
+const SEGMENT = '(?!\\.\\.?(?:/|$))[A-Za-z0-9._-]{1,255}';
+const KEY = new RegExp(`^${SEGMENT}(?:/${SEGMENT})*$`);
 
 /** The segments of a key. Keys are made by our own code, so a malformed one is a bug. */
 export function keySegments(key: string): string[] {
-  const segments = key.split('/');
-  for (const segment of segments) {
-    assert(SEGMENT.test(segment) && segment !== '.' && segment !== '..', `malformed store key: ${key}`);
-  }
-  return segments;
+  assert(KEY.test(key), `malformed store key: ${key}`);
+  return key.split('/');
 }

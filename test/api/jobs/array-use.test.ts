@@ -28,12 +28,15 @@ test('an array is in use while an unfinished job reads it, as operand, direction
   const job = await jobIn(await postJson(`${gateway.url}/v1/jobs`, body));
   assert.deepEqual(await uses(), [true, true, true, true]);
   assert.equal(await arrayInUse(gateway.deps, 'another', a), false, 'tenants are apart');
-  await gateway.deps.jobs.putOutcome('default', job.id, {
-    version: 1,
-    state: 'cancelled',
-    finishedAt: job.createdAt,
-    expiresAt: job.createdAt,
-  });
+  await gateway.deps.jobs.putOutcome(
+    { tenant: 'default', id: job.id },
+    {
+      version: 1,
+      state: 'cancelled',
+      finishedAt: job.createdAt,
+      expiresAt: job.createdAt,
+    },
+  );
   assert.deepEqual(await uses(), [false, false, false, false], 'the outcome decides, not the marker');
 });
 

@@ -30,7 +30,7 @@ async function timed<T>(work: Promise<T>): Promise<{ value: T; ms: number }> {
 
 test('a job that had ended before anybody listened is noticed soon', async context => {
   const { jobs, events } = await fixture(context);
-  await jobs.putOutcome(TENANT, JOB, CANCELLED);
+  await jobs.putOutcome({ tenant: TENANT, id: JOB }, CANCELLED);
   const { value, ms } = await timed(events.waitForFinal(TENANT, JOB, 60_000, never));
   assert.equal(value, true);
   assert.ok(ms < LOOK_AGAIN_MS / 2);
@@ -42,7 +42,7 @@ test('an event wakes at once; what ends the wait is the outcome in the store', a
   const waiting = timed(events.waitForFinal(TENANT, JOB, 60_000, never));
   events.dispatch({ type: 'finished', tenant: TENANT, jobId: JOB });
   events.dispatch({ type: 'finished', tenant: TENANT, jobId: OTHER });
-  await jobs.putOutcome(TENANT, JOB, CANCELLED);
+  await jobs.putOutcome({ tenant: TENANT, id: JOB }, CANCELLED);
   events.dispatch({ type: 'finished', tenant: TENANT, jobId: JOB });
   const { value, ms } = await waiting;
   assert.equal(value, true);
@@ -53,7 +53,7 @@ test('an event wakes at once; what ends the wait is the outcome in the store', a
 test('a lost event is made up for by looking again', async context => {
   const { jobs, events } = await fixture(context);
   const waiting = timed(events.waitForFinal(TENANT, JOB, 60_000, never));
-  await jobs.putOutcome(TENANT, JOB, CANCELLED);
+  await jobs.putOutcome({ tenant: TENANT, id: JOB }, CANCELLED);
   const { value, ms } = await waiting;
   assert.equal(value, true);
   assert.ok(ms < 2 * LOOK_AGAIN_MS, `${ms} ms`);

@@ -474,12 +474,15 @@ test('an array that an unfinished job needs is 409, until the job ends', async (
   await assertProblem(await get(`/v1/arrays/${id}`, { method: 'DELETE' }), 'array-in-use');
   assert.equal((await get(`/v1/arrays/${id}`)).status, 200);
   const time = new Date(now).toISOString();
-  await jobs.putOutcome('default', jobId, {
-    version: 1,
-    state: 'cancelled',
-    finishedAt: time,
-    expiresAt: time,
-  });
+  await jobs.putOutcome(
+    { tenant: 'default', id: jobId },
+    {
+      version: 1,
+      state: 'cancelled',
+      finishedAt: time,
+      expiresAt: time,
+    },
+  );
   assert.equal((await get(`/v1/arrays/${id}`, { method: 'DELETE' })).status, 204);
 });
 

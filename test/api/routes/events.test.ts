@@ -105,7 +105,7 @@ test('a lost hint is made up for by looking again', async () => {
   const spec = await submitted();
   const next = reader(await open(spec.id));
   await next();
-  await gateway.deps.jobs.putOutcome(spec.tenant, spec.id, {
+  await gateway.deps.jobs.putOutcome(spec, {
     version: 1,
     state: 'cancelled',
     finishedAt: spec.createdAt,

@@ -122,7 +122,7 @@ async function succeed(spec: JobSpec, manifest: Manifest): Promise<void> {
     kernel: 'reference',
     seconds: { ...SECONDS, queue: 0 },
   };
-  await jobs.putOutcome(spec.tenant, spec.id, outcome);
+  await jobs.putOutcome(spec, outcome);
 }
 
 const bytesOf = (values: Float64Array) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -278,8 +278,8 @@ test('before the end 409, after it what became of the job, after expiry 410', as
   const [queued, failed, cancelled] = [spec(), spec(), spec()];
   for (const job of [queued, failed, cancelled]) await jobs.createSpec(job);
   const problem = { code: 'operand-lost', detail: 'operand A was deleted', context: {} } as const;
-  await jobs.putOutcome('default', failed.id, { ...times(), state: 'failed', problem });
-  await jobs.putOutcome('default', cancelled.id, { ...times(), state: 'cancelled' });
+  await jobs.putOutcome({ tenant: 'default', id: failed.id }, { ...times(), state: 'failed', problem });
+  await jobs.putOutcome({ tenant: 'default', id: cancelled.id }, { ...times(), state: 'cancelled' });
   await assertProblem(await get(queued), 'job-not-finished');
   const told = await assertProblem(await get(failed), 'job-failed');
   assert.match(told.detail, /operand A was deleted/);

@@ -177,7 +177,7 @@ test('a batch goes when its last job would have gone, with all that they left, a
   await createClaims(store).put('default', 'ab'.repeat(32), claim);
   for (const index of [1, 2]) {
     const spec = (await jobs.readSpec('default', lineJobId(ID, index)))!;
-    await jobs.putOutcome('default', spec.id, cancelledOutcome(time.nowMs, spec));
+    await jobs.putOutcome({ tenant: 'default', id: spec.id }, cancelledOutcome(time.nowMs, spec));
   }
   await settleBatch({ jobs, clock }, 'default', ID, ['cancelled', 'cancelled']);
   await jobs.deleteJob('default', lineJobId(ID, 2));

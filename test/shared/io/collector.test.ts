@@ -56,7 +56,7 @@ async function finished(setting: Setting, of: Partial<JobSpec> = {}): Promise<Jo
   const spec = jobSpec({ nowMs: setting.time.nowMs, ...of });
   await setting.jobs.createSpec(spec);
   await setting.jobs.putBlock(spec.tenant, spec.id, [BLOCK], RECEIPT);
-  await setting.jobs.putOutcome(spec.tenant, spec.id, cancelledOutcome(setting.time.nowMs, spec));
+  await setting.jobs.putOutcome(spec, cancelledOutcome(setting.time.nowMs, spec));
   return spec;
 }
 
@@ -133,7 +133,7 @@ test('a job that ends between two passes is collected in its time', async contex
   await jobs.createSpec(spec);
   await jobs.putBlock(spec.tenant, spec.id, [BLOCK], RECEIPT);
   assert.deepEqual(await collect(), NOTHING);
-  await jobs.putOutcome(spec.tenant, spec.id, cancelledOutcome(time.nowMs, spec));
+  await jobs.putOutcome(spec, cancelledOutcome(time.nowMs, spec));
   time.nowMs += 60 * SECOND;
   assert.deepEqual(await collect(), { ...NOTHING, results: 1 });
 });
@@ -180,7 +180,7 @@ test('expired arrays go after a grace, unless an unfinished job needs them or th
   assert.equal(await arrays.open('default', needed), undefined, 'and for nobody else');
   assert.equal((await arrays.get('default', renewed))?.id, renewed);
 
-  await jobs.putOutcome(spec.tenant, spec.id, cancelledOutcome(time.nowMs, spec));
+  await jobs.putOutcome(spec, cancelledOutcome(time.nowMs, spec));
   await openJobs.remove(spec.tenant, spec.id);
   assert.deepEqual(await collect(), { ...NOTHING, arrays: 1 });
   time.nowMs += ARRAY_RETENTION_SECONDS * SECOND;

@@ -84,7 +84,7 @@ test('of all outcomes that compete exactly one is told that it won, and stays', 
   const rivals = Array.from({ length: 100 }, (_, i) =>
     i % 2 ? outcome('cancelled') : outcome('failed', `rival ${i}`),
   );
-  const won = await Promise.all(rivals.map(rival => jobs.putOutcome('default', ID, rival)));
+  const won = await Promise.all(rivals.map(rival => jobs.putOutcome({ tenant: 'default', id: ID }, rival)));
   assert.equal(won.filter(Boolean).length, 1);
   assert.deepEqual(await jobs.readOutcome('default', ID), rivals[won.indexOf(true)]);
   assert.equal(await jobs.hasOutcome('default', ID), true);
@@ -168,7 +168,7 @@ test('a deletion removes the spec first and the outcome last, and can be repeate
   const jobs = new JobStore(watched, () => clock.now);
   await jobs.createSpec(spec());
   await jobs.putBlock('default', ID, [DATA], receipt(0));
-  await jobs.putOutcome('default', ID, outcome('cancelled'));
+  await jobs.putOutcome({ tenant: 'default', id: ID }, outcome('cancelled'));
   clock.now += 3_600_000;
   await jobs.deleteJob('default', ID);
   await jobs.deleteJob('default', ID);

@@ -113,11 +113,7 @@ test('a job that is just being enqueued is left alone', async () => {
 test('a finished job leaves the index and the backlog, also at once', async () => {
   const spec = await forgotten(2, 0);
   await gateway.deps.live.noteEnqueued(spec.tenant, spec.id, { flops: 4n, bytes: 32 });
-  await gateway.deps.jobs.putOutcome(
-    spec.tenant,
-    spec.id,
-    succeededOutcome(spec, spec.createdAt, spec.createdAt),
-  );
+  await gateway.deps.jobs.putOutcome(spec, succeededOutcome(spec, spec.createdAt, spec.createdAt));
   assert.deepEqual(await reconcile(gateway.deps), { enqueued: 0, closed: 1, skipped: 0 });
   assert.deepEqual(await gateway.deps.openJobs.newestFirst('default'), []);
   assert.deepEqual(await gateway.deps.live.load(), { queued: 0, running: 0, backlogFlops: 0 });
@@ -183,7 +179,7 @@ test('a job that ended and was deleted while Redis was away leaves no backlog be
   const spec = await forgotten(2, 2 * MINUTE_MS);
   await gateway.deps.live.noteEnqueued(spec.tenant, spec.id, { flops: 4n, bytes: 32 });
   const outcome = succeededOutcome(spec, spec.createdAt, spec.createdAt);
-  await gateway.deps.jobs.putOutcome(spec.tenant, spec.id, outcome);
+  await gateway.deps.jobs.putOutcome(spec, outcome);
   await removeJob(gateway.deps, spec.tenant, spec.id);
   assert.deepEqual(await reconcile(gateway.deps), { enqueued: 0, closed: 1, skipped: 0 });
   assert.deepEqual(await gateway.deps.live.load(), { queued: 0, running: 0, backlogFlops: 0 });

@@ -97,20 +97,27 @@ test('a slice is written once', async () => {
 
 test('of a slice and the end of one of its jobs exactly one wins', async () => {
   const jobId = lineJobId(ID, 2);
-  assert.equal(await jobs.putOutcome(TENANT, jobId, CANCELLED), true);
+  assert.equal(await jobs.putOutcome({ tenant: TENANT, id: jobId, isSmall: true }, CANCELLED), true);
   assert.equal(await jobs.batches.slices.put(TENANT, ID, 0, [ended(1), ended(2)], null), false);
   assert.equal((await jobs.readOutcome(TENANT, jobId))?.state, 'cancelled');
   assert.equal(await jobs.readOutcome(TENANT, lineJobId(ID, 1)), undefined, 'it is still to end');
-  assert.equal(await jobs.putOutcome(TENANT, lineJobId(ID, 1), CANCELLED), true, 'and does by itself');
+  assert.equal(
+    await jobs.putOutcome({ tenant: TENANT, id: lineJobId(ID, 1), isSmall: true }, CANCELLED),
+    true,
+    'and does by itself',
+  );
 });
 
 test('a job that ended with its slice does not end again', async () => {
   assert.equal(await jobs.batches.slices.put(TENANT, ID, 0, [ended(1)], null), true);
   const other = await another();
-  assert.equal(await other.putOutcome(TENANT, lineJobId(ID, 1), CANCELLED), false);
+  assert.equal(
+    await other.putOutcome({ tenant: TENANT, id: lineJobId(ID, 1), isSmall: true }, CANCELLED),
+    false,
+  );
   assert.equal((await other.readOutcome(TENANT, lineJobId(ID, 1)))?.state, 'succeeded');
   assert.equal(
-    await other.putOutcome(TENANT, lineJobId(ID, 2), CANCELLED),
+    await other.putOutcome({ tenant: TENANT, id: lineJobId(ID, 2), isSmall: true }, CANCELLED),
     true,
     'the slice does not name it',
   );

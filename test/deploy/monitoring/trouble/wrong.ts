@@ -16,6 +16,7 @@ import { createClient, inline } from '../../../support/client.ts';
 import { integers } from '../../../support/integers.ts';
 import { jobSpec } from '../../../support/stored-jobs.ts';
 import { composeWorker } from '../../../support/worker-composition.ts';
+import { sharing } from '../../../workers/machine.ts';
 import type { Target } from '../prometheus.ts';
 import { hostOf, repeat, startWithoutWorker } from './repeat.ts';
 
@@ -44,25 +45,16 @@ export async function startWrong(releasers: Releasers): Promise<Target[]> {
 /** A core that gets one element of every product wrong. */
 function miscompute(deps: ConsumerDeps): ConsumerDeps {
   const { threads, memory } = deps;
-  return {
-    ...deps,
-    threads: {
-      count: threads.count,
-      get busyCount() {
-        return threads.busyCount;
-      },
-      async run(task, tiles, control) {
-        const found = await threads.run(task, tiles, control);
-        if (task.kind === 'combine') {
-          const { bytes } = DTYPES[task.dtype];
-          const elements = floatArray(task.dtype, memory.buffer, 0, memory.buffer.byteLength / bytes);
-          elements[task.c.offset]! += 1e6;
-        }
-        return found;
-      },
-      close: () => threads.close(),
-    },
-  };
+  const miscomputing = sharing(threads, async (task, tiles, control) => {
+    const found = await threads.run(task, tiles, control);
+    if (task.kind === 'combine') {
+      const { bytes } = DTYPES[task.dtype];
+      const elements = floatArray(task.dtype, memory.buffer, 0, memory.buffer.byteLength / bytes);
+      elements[task.c.offset]! += 1e6;
+    }
+    return found;
+  });
+  return { ...deps, threads: miscomputing };
 }
 
 /** A worker that is killed over its first block, and comes again. */
