@@ -1,7 +1,7 @@
 // A batch as a client reads it: how far it is, and its jobs line by line (contract §7).
 
 import { FrechetError } from '../../shared/errors.ts';
-import { lineIndexOf, lineJobId, sliceId, sliceOfLine } from '../../shared/io/batch-ids.ts';
+import { batchIdOf, lineIndexOf } from '../../shared/io/batch-ids.ts';
 import { countStates, type LineState, settleBatch } from '../../shared/io/batch-progress.ts';
 import {
   type BatchFooter,
@@ -112,22 +112,21 @@ async function lineStates(
   return states;
 }
 
-/** Ids of the unfinished jobs of which a block has begun. Without Redis a job that runs looks queued. */
+/**
+ * The unfinished lines, from 1, of whose jobs a block has begun. Few run of however many wait, so it is those that are
+ * gone through. Without Redis a job that runs looks queued.
+ */
 async function runningLines(
   { live, log }: BatchDeps,
   id: string,
   states: readonly LineState[],
-): Promise<Set<string>> {
+): Promise<ReadonlySet<number>> {
   const all = await live.runningJobs().catch((error: unknown) => {
     log.debug({ err: error }, 'running jobs are not known');
     return [];
   });
-  const running = new Set(all);
-  const unfinished = states.flatMap((state, at) => (state === undefined ? [lineJobId(id, at + 1)] : []));
-  // A slice that runs stands under the id of its first job.
-  const isRunning = (jobId: string) =>
-    running.has(jobId) || running.has(sliceId(id, sliceOfLine(lineIndexOf(jobId))));
-  return new Set(unfinished.filter(isRunning));
+  const lines = all.filter(jobId => batchIdOf(jobId) === id).map(lineIndexOf);
+  return new Set(lines.filter(line => line > 0 && line <= states.length && states[line - 1] === undefined));
 }
 
 /** One document a line, in the order of the lines. @throws not-found, before the first */
@@ -140,7 +139,7 @@ export async function* batchLines(deps: BatchDeps, tenant: string, id: string): 
     const running = await runningLines(deps, id, states);
     const describe = (index: number, record: BatchRecord) =>
       describeLine(deps, batch.footer, index, record, {
-        isUntouched: states[index - 1] === undefined && !running.has(lineJobId(id, index)),
+        isUntouched: states[index - 1] === undefined && !running.has(index),
       });
     let index = 0;
     let group: Promise<LineDocument>[] = [];

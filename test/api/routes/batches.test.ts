@@ -172,8 +172,11 @@ test('jobs of batches are listed among the others, newest first, page by page', 
 
 test('counts follow the jobs, and the end is remembered', async () => {
   const batch = await accepted([JOB, JOB, JOB, 'junk']);
-  const running = await specOf(gateway, lineJobId(batch.id, 2));
-  await gateway.deps.live.noteStarted(running.id, gateway.deps.clock());
+  const begin = async (line: number) =>
+    gateway.deps.live.noteStarted(lineJobId(batch.id, line), gateway.deps.clock());
+  await begin(1);
+  assert.deepEqual((await read(batch)).counts, counts({ queued: 2, running: 1, rejected: 1 }));
+  await begin(2);
   await endLine(batch, 1);
   assert.deepEqual((await read(batch)).counts, counts({ queued: 1, running: 1, succeeded: 1, rejected: 1 }));
   assert.equal((await read(batch)).finishedAt, null);
