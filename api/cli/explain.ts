@@ -61,7 +61,7 @@ export function explainExpression(
       name,
       text && sizes.letter(text, name === 'latex' ? ' ' : '*'),
     ]);
-    const shapeText = ({ rows, cols }: Shape) => sizes.letter(`${rows}×${cols}`, '*');
+    const shapeText = ({ rows, cols }: Shape) => `${sizes.print(rows, '*')}×${sizes.print(cols, '*')}`;
     const shapes = [...sizes.shapes, ['F', graph.shape] as const].map(([name, shape]) => [
       name,
       shapeText(shape),

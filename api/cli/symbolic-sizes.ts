@@ -7,7 +7,9 @@ import type { Shape } from '../../shared/math/shape.ts';
 
 export interface SymbolicSizes {
   readonly shapes: ReadonlyMap<string, Shape>;
-  /** Replaces the numbers that stand for sizes by their letters, with `times` between two. */
+  /** A size as it is printed: letters, with `times` between two, or the number that it was given as. */
+  print(size: number, times: string): string;
+  /** A printed derivative with the sizes of its identities and commutations so. Any other number in it is the expression's own. */
   letter(text: string, times: string): string;
 }
 
@@ -49,6 +51,8 @@ interface Dimensions {
 }
 
 const LETTERS = 'mnpqrstuvw';
+/** In identities and commutation matrices, as text and in LaTeX. */
+const PRINTED_SIZE = /(?<=eye\(|commutation\((?:\d+, )?|I_\{|K_\{(?:\d+,)?)\d+/g;
 /** Larger than sizes in examples, and prime, so that a product of two is told from a third. */
 const PRIMES = [100_003, 100_019, 100_043, 100_049, 100_057, 100_069, 100_103, 100_109, 100_129, 100_151];
 
@@ -57,20 +61,23 @@ export function chooseSizes(syntax: Syntax, given: ReadonlyMap<string, Shape>): 
   const named = equateDimensions(syntax, given);
   const letters = [...LETTERS].filter(letter => !syntax.names.includes(letter));
   const symbols: { readonly size: number; readonly letter: string }[] = [];
+  const known = [...given.values()].flatMap(({ rows, cols }) => [rows, cols]);
+  const primes = PRIMES.filter(prime => known.every(size => size === 0 || size % prime !== 0));
   for (const { rows, cols } of named.values()) {
     for (const dimension of [rows, cols]) {
       if (dimension.size !== undefined) continue;
-      const size = PRIMES[symbols.length] ?? 2 ** 21 + symbols.length;
+      const size = primes[symbols.length] ?? 2 ** 21 + symbols.length;
       dimension.size = size;
       symbols.push({ size, letter: letters[symbols.length] ?? `n${symbols.length}` });
     }
   }
+  const print = (size: number, times: string) => lettersOf(size, symbols, times) ?? String(size);
   return {
     shapes: new Map(
       [...named].map(([name, { rows, cols }]) => [name, { rows: rows.size ?? 1, cols: cols.size ?? 1 }]),
     ),
-    letter: (text, times) =>
-      text.replaceAll(/\d{6,}/g, digits => lettersOf(Number(digits), symbols, times) ?? digits),
+    print,
+    letter: (text, times) => text.replaceAll(PRINTED_SIZE, digits => print(Number(digits), times)),
   };
 }
 

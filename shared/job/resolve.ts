@@ -52,6 +52,7 @@ export function resolveSpec(
   const direction = matchStack(values.direction, wrtShape, wrtDims, `the direction`, request.wrt);
   const cotangent = matchStack(values.cotangent, value.shape, undefined, 'the cotangent', 'F');
   requireEqualStacks(direction, cotangent);
+  if (request.operation === 'check') requireMembers(direction, cotangent);
   const columns = resolveColumns(request, value, wrtShape);
   const { jacobian: _, operands: __, direction: ___, cotangent: ____, ...fields } = request;
   const spec: JobSpec = {
@@ -192,6 +193,12 @@ function requireEqualStacks(direction: MatrixSpec | undefined, cotangent: Matrix
     'shape-mismatch',
     `the direction has ${direction.members} members and the cotangent ${cotangent.members}`,
   );
+}
+
+/** The verdict of a check is that of its worst member. */
+function requireMembers(direction: MatrixSpec | undefined, cotangent: MatrixSpec | undefined): void {
+  if (direction?.members !== 0 && cotangent?.members !== 0) return;
+  throw new FrechetError('shape-mismatch', 'a check needs a direction: this stack has no members');
 }
 
 function resolveColumns(request: JobRequest, value: Node, wrt: Shape): readonly [number, number] | undefined {

@@ -66,7 +66,7 @@ export function createErrorBounds(plan: Plan, { dtype, threads, view, runTask }:
     const tiles = rowTiles(x, own, threads);
     const task: Task = { kind: 'measure', dtype, members: own, x, ...tiles };
     const found = await runTask(task, tileCount({ members: own, rows: x.rows, cols: 1 }, tiles));
-    return { ...found, size: found.size * (members / own) };
+    return { ...found, size: own === 0 ? 0 : found.size * (members / own) };
   }
 
   async function productError(
@@ -78,7 +78,8 @@ export function createErrorBounds(plan: Plan, { dtype, threads, view, runTask }:
     if (ofA === 0 && ofB === 0) return 0;
     const row = sizes?.largestRow ?? (await measure(b, members)).largestRow;
     const column = sizes?.largestColumn ?? (await measure(transposed(a), members)).largestRow;
-    return Math.abs(alpha) * (ofA * row + column * ofB + ofA * ofB);
+    const size = Math.abs(alpha);
+    return times(size, ofA, row) + times(size, column, ofB) + times(size, ofA, ofB);
   }
 
   /** @param rounding of each element, relative; 0 where it is in the proof of the step */
@@ -93,7 +94,11 @@ export function createErrorBounds(plan: Plan, { dtype, threads, view, runTask }:
     const isCopied = ofFactor === 0 && rounding === 0;
     const size = isCopied ? 0 : (await measure(x, members)).size;
     const factor = scalar === null ? 1 : (await measure(scalar, members)).largestRow;
-    return Math.abs(coefficient) * (factor * ofX + ofFactor * (size + ofX) + rounding * factor * size);
+    const number = Math.abs(coefficient);
+    // The number and the scalar are multiplied first, which may underflow by itself.
+    const underflow = scalar === null ? 0 : times(Number.MIN_VALUE, size + ofX);
+    const carried = times(number, factor, ofX) + times(number, ofFactor, size + ofX);
+    return carried + times(number, rounding, factor, size) + underflow;
   }
 
   function factorError({ values }: KronFactor<Placed>, members: number): number {
@@ -117,8 +122,12 @@ export function createErrorBounds(plan: Plan, { dtype, threads, view, runTask }:
     const [ofLeft, ofRight] = [factorError(left, members), factorError(right, members)];
     if (ofLeft === 0 && ofRight === 0 && rounding === 0) return 0;
     const [l, r] = [await factorSizes(left, members), await factorSizes(right, members)];
-    const carried = ofLeft * r.total + l.total * ofRight + ofLeft * ofRight;
-    return Math.abs(coefficient) * (carried + rounding * columns * l.largest * r.largest);
+    const number = Math.abs(coefficient);
+    const carried =
+      times(number, ofLeft, r.total) + times(number, l.total, ofRight) + times(number, ofLeft, ofRight);
+    // The number and an element of the left factor are multiplied first, which may underflow by itself.
+    const underflow = times(Number.MIN_VALUE, left.rows * columns, r.largest);
+    return carried + times(number, rounding, columns, l.largest, r.largest) + underflow;
   }
 
   async function termErrors(step: CombineStep, proof: StepProof | undefined): Promise<number> {
@@ -160,6 +169,18 @@ export function createErrorBounds(plan: Plan, { dtype, threads, view, runTask }:
       return Number.isFinite(absolute) && Number.isFinite(size) ? { absolute, size } : undefined;
     },
   };
+}
+
+/**
+ * A product of magnitudes, at least: it neither overflows nor underflows on its way to what it is, and what is smaller
+ * than any number is the smallest.
+ */
+function times(...factors: readonly number[]): number {
+  if (factors.includes(0)) return 0;
+  const rest = [...factors].sort((a, b) => a - b);
+  let product = 1;
+  while (rest.length > 0) product *= product < 1 ? rest.pop()! : rest.shift()!; // there is one left
+  return Math.max(product, Number.MIN_VALUE);
 }
 
 /** Copies, changes of sign and columns of one matrix among zeros lose nothing. */

@@ -62,7 +62,7 @@ export function lowerProgram(program: Program): Plan {
     streaming,
     slabs,
     drafting,
-    sums: analyseSums(outputs, streaming),
+    sums: analyseSums(outputs, dtype, streaming),
     stacked,
     located: new Map(),
     result,

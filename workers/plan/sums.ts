@@ -1,8 +1,10 @@
 // How a graph falls into steps: a sum, with every constant factor and every summand that nobody else needs, is one
 // step. Pure analysis of the graph; nothing here knows of memory.
 
+import type { Dtype } from '../../shared/math/dtype.ts';
 import { type Node, topologicalOrder } from '../../shared/math/graph.ts';
 import { PRIMITIVES } from '../../shared/math/primitives/index.ts';
+import { foldCoefficients } from '../../shared/math/scalars.ts';
 import { residentInputs, type Streaming } from '../../shared/math/streams.ts';
 
 /** One summand: coefficient times the node's value; `opened` where the step computes it, else it is read. */
@@ -19,7 +21,10 @@ export interface Sums {
   readonly demanded: readonly Node[];
 }
 
-export function analyseSums(outputs: readonly Node[], streaming: Streaming): Sums {
+/** Smaller numbers of float32 have fewer digits. */
+const FLOAT32_NORMAL_MIN = 2 ** -126;
+
+export function analyseSums(outputs: readonly Node[], dtype: Dtype, streaming: Streaming): Sums {
   const order = topologicalOrder(outputs);
   const uses = countUses(order, outputs);
 
@@ -31,11 +36,11 @@ export function analyseSums(outputs: readonly Node[], streaming: Streaming): Sum
       const opened = node === root || (isStep(node) && uses.get(node) === 1);
       if (opened && node.primitive === 'add') {
         pending.push({ node: node.inputs[1], coefficient }, { node: node.inputs[0], coefficient });
-      } else if (opened && node.primitive === 'scale' && node.inputs[0].primitive === 'constant') {
-        pending.push({ node: node.inputs[1], coefficient: coefficient * node.inputs[0].params.value });
-      } else {
-        summands.push({ node, coefficient, opened: opened && isStep(node) });
+        continue;
       }
+      const folded = opened ? foldedConstant(node, coefficient) : undefined;
+      if (folded !== undefined) pending.push(folded);
+      else summands.push({ node, coefficient, opened: opened && isComputedWith(coefficient, node, dtype) });
     }
     return keepProvable(summands);
   }
@@ -51,6 +56,22 @@ export function analyseSums(outputs: readonly Node[], streaming: Streaming): Sum
     for (const operand of isLoaded ? [] : read) demanded.add(operand);
   }
   return { summandsOf, demanded: order.filter(node => demanded.has(node)) };
+}
+
+/** c·(aX) as (ca)·X, unless ca says another thing than its factors: then aX is a step of its own. */
+function foldedConstant(node: Node, coefficient: number): Pick<Summand, 'node' | 'coefficient'> | undefined {
+  if (node.primitive !== 'scale' || node.inputs[0].primitive !== 'constant') return undefined;
+  const { value } = node.inputs[0].params;
+  const folded = coefficient === 1 ? value : foldCoefficients(coefficient, value);
+  return folded === undefined ? undefined : { node: node.inputs[1], coefficient: folded };
+}
+
+/** Whether a step that computes the node can scale it by the coefficient: a kernel rounds α to its dtype, which must not lose it. */
+function isComputedWith(coefficient: number, node: Node, dtype: Dtype): boolean {
+  if (node.primitive === 'scale' && node.inputs[0].primitive === 'constant') return false;
+  if (node.primitive !== 'matmul' || dtype === 'float64') return isStep(node);
+  const size = Math.abs(coefficient);
+  return size === 0 || (size >= FLOAT32_NORMAL_MIN && Number.isFinite(Math.fround(size)));
 }
 
 /** Freivalds' test knows products and matrices: where a sum has structure too, its products are steps of their own. */

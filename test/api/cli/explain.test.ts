@@ -59,7 +59,17 @@ test('a 1×1 factor scales where its shape says so', () => {
   assert.match(latex ?? '', /I_\{m n\}/);
 });
 
-test('a long number in the expression is not taken for a size', () => {
+test('no number but those of sizes is taken for one', () => {
+  for (const number of ['100003', '200006', '0.100003'])
+    assert.equal(explainExpression(`${number}*A*W`, 'W', none).differential, `${number}*A*dW`);
+  assert.equal(explainExpression('A100003*W', 'W', none).differential, 'A100003*dW');
+  const given = new Map([['A', { rows: 100_003, cols: 2 }]]);
+  assert.deepEqual(explainExpression('A*W*B', 'W', given).shapes, {
+    A: '100003×2',
+    W: '2×m',
+    B: 'm×n',
+    F: '100003×n',
+  });
   assert.equal(explainExpression('123456789*W', 'W', none).differential, '123456789*dW');
 });
 

@@ -195,6 +195,8 @@ describe('a request is refused', () => {
       [{ operation: 'jvp', operands, direction: array([9, 2, 4]) }, /9×2×4.*4×2/],
       [{ operation: 'vjp', operands, cotangent: array([2, 3]) }, /2×3.*3×2/],
       [{ operation: 'check', operands, direction: array([5, 4, 2]), cotangent: array([6, 3, 2]) }, /5 .*6/],
+      [{ operation: 'check', operands, direction: array([0, 4, 2]) }, /no members/],
+      [{ operation: 'check', operands, cotangent: array([0, 3, 2]) }, /no members/],
     ];
     for (const [wanted, detail] of cases) assert.match(refused(wanted, 'shape-mismatch').message, detail);
   });
