@@ -273,8 +273,10 @@ async function endUnlessRetried(
   error: unknown,
   startedAt: string,
 ): Promise<void> {
-  if (error instanceof Cancelled && (await deps.jobs.hasOutcome(spec.tenant, spec.id))) {
+  if (error instanceof Cancelled && !(await isOwed(deps, spec.tenant, spec.id))) {
     deps.metrics.frechet_blocks_finished_total.inc({ outcome: 'cancelled' });
+    // It may have been noted as started after its end was.
+    await hint(deps, () => deps.live.noteFinished(spec.id));
     return;
   }
   const problem = finalProblem(error);
@@ -283,11 +285,17 @@ async function endUnlessRetried(
   await failJob(deps, spec, problem, startedAt);
 }
 
+/** Whether somebody still waits for the job: it has neither ended nor been deleted since. */
+async function isOwed({ jobs }: ConsumerDeps, tenant: string, jobId: string): Promise<boolean> {
+  return !(await jobs.hasOutcome(tenant, jobId)) && (await jobs.hasSpec(tenant, jobId));
+}
+
 /** Tells how far the running blocks are, and cancels those whose job has ended without our hearing of it. */
-async function tell({ active, live, jobs }: ConsumerDeps): Promise<void> {
+async function tell(deps: ConsumerDeps): Promise<void> {
+  const { active, live } = deps;
   for (const block of active) {
     const { tenant, jobId } = block;
-    if (await jobs.hasOutcome(tenant, jobId)) active.cancelJob(jobId);
+    if (!(await isOwed(deps, tenant, jobId))) active.cancelJob(jobId);
     // Nothing is to be told of what waits or loads, nor of a slice, which is done before anybody asks.
     if (block.execution === undefined) continue;
     await live.noteProgress(jobId, block.block, flopsDone(block));

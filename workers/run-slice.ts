@@ -6,13 +6,12 @@ import { lineJobId, sliceId } from '../shared/io/batch-ids.ts';
 import { type BatchOutcome, isRejected, specOfLine } from '../shared/io/batch-store.ts';
 import type { SliceReference, WorkQueue } from '../shared/io/queue.ts';
 import type { EndedJob, SliceFooter } from '../shared/io/slice-store.ts';
-import { planJob } from '../shared/job/job-plan.ts';
 import { SLICE_LINES } from '../shared/job/limits.ts';
 import type { BlockReceipt } from '../shared/job/outcome.ts';
 import type { JobSpec } from '../shared/job/spec.ts';
 import { endTimes, type FinishDeps, finalProblem, observeEnd, succeeded } from './finish-job.ts';
 import { hint } from './hint.ts';
-import type { KnownJob } from './known-jobs.ts';
+import { type KnownJob, planStored } from './known-jobs.ts';
 import { type BlockDeps, computeBlock, observeBlock } from './run-block.ts';
 import { isBug } from './suspects.ts';
 
@@ -75,7 +74,7 @@ async function readSlice(
     }
     const isWhole = footer.total <= SLICE_LINES && specs.length === footer.total - footer.rejected;
     return {
-      jobs: specs.map(spec => ({ spec, plan: planJob(spec) })),
+      jobs: specs.map(spec => ({ spec, plan: planStored(spec) })),
       rejected: isWhole ? footer.rejected : undefined,
     };
   } finally {

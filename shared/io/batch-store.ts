@@ -2,7 +2,7 @@
 // line of which batch it is, and reading it is reading that line. Everything else about it (blocks, outcome) is as of
 // any job.
 //
-//   one record a line (JSON) · 8 bytes a line: where its record ends, whether it was rejected · ids of arrays (JSON)
+//   one record a line (a document) · 8 bytes a line: where its record ends, whether it was rejected · ids of arrays (JSON)
 
 import { assert } from '../assert.ts';
 import { RESULT_CHUNK_BYTES, SLICE_LINES } from '../job/limits.ts';
@@ -10,6 +10,7 @@ import type { FinalState, JobProblem } from '../job/outcome.ts';
 import type { JobSpec } from '../job/spec.ts';
 import { batchIdOf, batchKey, lineIndexOf, lineJobId } from './batch-ids.ts';
 import { SliceStore } from './slice-store.ts';
+import { decodeDocument, encodeDocument } from './store/document.ts';
 import { newestFirst } from './store/newest-first.ts';
 import {
   digestChunk,
@@ -101,7 +102,7 @@ export class BatchWriter {
   }
 
   async add(record: BatchRecord, arrays: Iterable<string>): Promise<void> {
-    await this.#write(Buffer.from(`${JSON.stringify(record)}\n`));
+    await this.#write(encodeDocument(record));
     for (const id of arrays) this.#arrays.add(id);
     const entry = Buffer.alloc(INDEX_ENTRY_BYTES);
     entry.writeUIntLE(this.#bytes, 0, 6);
@@ -195,6 +196,10 @@ export class BatchStore {
     return batch?.footer;
   }
 
+  async has(tenant: string, id: string): Promise<boolean> {
+    return (await this.#store.stat(`${batchKey(tenant, id)}/lines`)) !== undefined;
+  }
+
   /** The spec of a job that is a line of a batch, and was not rejected. */
   async readSpec(tenant: string, jobId: string): Promise<JobSpec | undefined> {
     const index = lineIndexOf(jobId);
@@ -210,7 +215,7 @@ export class BatchStore {
   }
 
   async putOutcome(tenant: string, id: string, outcome: BatchOutcome): Promise<void> {
-    await this.#store.put(`${batchKey(tenant, id)}/outcome`, [Buffer.from(JSON.stringify(outcome))], {
+    await this.#store.put(`${batchKey(tenant, id)}/outcome`, [encodeDocument(outcome)], {
       exclusive: true,
     });
   }
@@ -218,7 +223,7 @@ export class BatchStore {
   /** Of a batch that is a single slice, that slice's object says how all of it ended. */
   async readOutcome(tenant: string, id: string): Promise<BatchOutcome | undefined> {
     const bytes = await this.#store.get(`${batchKey(tenant, id)}/outcome`);
-    if (bytes !== undefined) return JSON.parse(Buffer.from(bytes).toString()) as BatchOutcome;
+    if (bytes !== undefined) return decodeDocument(bytes) as BatchOutcome;
     return (await this.slices.read(tenant, id, 0))?.batch ?? undefined;
   }
 
@@ -343,5 +348,5 @@ export class OpenBatch {
 }
 
 function parseRecord(bytes: Buffer): BatchRecord {
-  return JSON.parse(bytes.toString()) as BatchRecord;
+  return decodeDocument(bytes) as BatchRecord;
 }

@@ -3,6 +3,7 @@
 // with the same key, under the same id, and however many try, there is one job. Deliberately absent: states.
 
 import { createHash } from 'node:crypto';
+import { decodeDocument, encodeDocument } from './store/document.ts';
 import type { Store } from './store/store.ts';
 
 export interface Claim {
@@ -27,7 +28,7 @@ export function createClaims(store: Store) {
   return {
     /** False where the name is claimed already. */
     async put(tenant: string, name: string, claim: Claim): Promise<boolean> {
-      return store.put(claimKey(tenant, name), [Buffer.from(`${JSON.stringify(claim)}\n`)], {
+      return store.put(claimKey(tenant, name), [encodeDocument(claim)], {
         exclusive: true,
       });
     },
@@ -35,7 +36,7 @@ export function createClaims(store: Store) {
     async read(tenant: string, name: string): Promise<Claim | undefined> {
       const bytes = await store.get(claimKey(tenant, name));
       // Written by ourselves, whole or not at all.
-      return bytes && (JSON.parse(Buffer.from(bytes).toString()) as Claim);
+      return bytes && (decodeDocument(bytes) as Claim);
     },
 
     /** To be called before the work goes: whoever finds a claim without work takes it for one to be finished. */

@@ -7,6 +7,7 @@ import type { JobSpec } from '../job/spec.ts';
 import { batchIdOf, lineJobId } from './batch-ids.ts';
 import { type BatchFooter, BatchStore } from './batch-store.ts';
 import { type Claims, createClaims } from './claims.ts';
+import { decodeDocument, encodeDocument } from './store/document.ts';
 import { mergeNewestFirst, newestFirst, pruneShard, shardOf } from './store/newest-first.ts';
 import { encodeFooter, openSealed, type SealedObject } from './store/sealed.ts';
 import type { Store } from './store/store.ts';
@@ -82,10 +83,10 @@ export class JobStore {
     return mayBeSmall && (await this.batches.slices.outcomeOf(tenant, jobId)) !== undefined;
   }
 
-  /** How a job ended, also where it has been deleted since and was one of a batch. */
+  /** How a job ended, also where it has been deleted since and was one of a batch: then no end that came later counts. */
   async finalState(tenant: string, jobId: string): Promise<FinalState | undefined> {
-    const outcome = await this.readOutcome(tenant, jobId);
-    return outcome?.state ?? (await this.#readDocument<Tombstone>(tenant, jobId, 'deleted'))?.state;
+    const tombstone = await this.#readDocument<Tombstone>(tenant, jobId, 'deleted');
+    return tombstone?.state ?? (await this.readOutcome(tenant, jobId))?.state;
   }
 
   /** Ids of the jobs of a batch of which the store holds something, ascending. */
@@ -176,10 +177,11 @@ export class JobStore {
     return mergeNewestFirst(own, this.batches.jobIds(tenant, before));
   }
 
-  /** False also for a job that is half deleted. */
+  /** Whether there is a job of an id that one was given; false also where it is half deleted. True for a batch's own. */
   async hasSpec(tenant: string, jobId: string): Promise<boolean> {
     if ((await this.#store.stat(`${jobKey(tenant, jobId)}/spec`)) !== undefined) return true;
-    return (await this.readSpec(tenant, jobId)) !== undefined;
+    const isLine = await this.batches.has(tenant, batchIdOf(jobId));
+    return isLine && !(await this.#wasDeleted(tenant, jobId));
   }
 
   /** The runs of time into which a tenant's jobs are filed, oldest first. */
@@ -259,7 +261,7 @@ export class JobStore {
   }
 
   async #putDocument(key: string, document: JobSpec | Outcome | Tombstone): Promise<boolean> {
-    return this.#store.put(key, [Buffer.from(`${JSON.stringify(document)}\n`)], { exclusive: true });
+    return this.#store.put(key, [encodeDocument(document)], { exclusive: true });
   }
 
   async #readDocument<T extends { version: 1 }>(
@@ -270,21 +272,13 @@ export class JobStore {
     if (!isJobId(jobId)) return undefined;
     const bytes = await this.#store.get(`${jobKey(tenant, jobId)}/${name}`);
     if (bytes === undefined) return undefined;
-    const document = parseDocument(bytes);
+    const document = decodeDocument(bytes) as { version?: unknown } | null;
     // Version 1 has been validated by the process that wrote it.
     if (document?.version === 1) return document as T;
     throw new FrechetError(
       'unavailable',
       `The stored ${name} of the job is of a form this version cannot read.`,
     );
-  }
-}
-
-function parseDocument(bytes: Uint8Array): { version?: unknown } | null {
-  try {
-    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
-  } catch (error) {
-    throw new FrechetError('unavailable', 'A stored document is damaged.', {}, { cause: error });
   }
 }
 

@@ -296,6 +296,33 @@ describe('the consumer', () => {
     gate.open();
   });
 
+  test('a job that was cancelled and deleted while it ran is computed no further', async t => {
+    const works = await createWorks(t);
+    const gate = gated(works.machine.threads);
+    works.start({ threads: gate.threads });
+    const job = await productJob(works);
+    assert.ok(job.plan.blocksTotal > 1);
+    await works.submit(job);
+    await gate.arrived;
+    const at = new Date().toISOString();
+    await works.deps.jobs.putOutcome(job.spec, {
+      state: 'cancelled',
+      version: 1,
+      finishedAt: at,
+      expiresAt: at,
+    });
+    await works.deps.jobs.deleteJob(TENANT, job.spec.id);
+    const running = [...works.consumerDeps.active];
+    for (let i = 0; i < 200 && !running.every(block => block.signal.aborted); i++) await sleep(20);
+    gate.open();
+    const { queue, live } = works.consumerDeps;
+    for (let i = 0; i < 200 && (await queue.knows(job.spec, job.plan.blocksTotal)); i++) await sleep(20);
+    assert.equal(await queue.knows(job.spec, job.plan.blocksTotal), false);
+    assert.deepEqual(await works.deps.jobs.listBlocks(TENANT, job.spec.id), []);
+    assert.equal(await works.deps.jobs.readOutcome(TENANT, job.spec.id), undefined);
+    assert.deepEqual(await live.runningJobs(), []);
+  });
+
   test('a drain without patience hands the block back, and another worker computes it', async t => {
     const works = await createWorks(t);
     const gate = gated(works.machine.threads);

@@ -28,10 +28,28 @@ test('a job is read and planned once, and absent where there is none', async t =
   assert.equal(await known.get('another', spec.id), undefined, 'tenants see nothing of each other');
 });
 
+test('a deleted job is forgotten', async t => {
+  const jobs = new JobStore(await openFileStore(await temporaryFolder(t)));
+  const known = createKnownJobs(jobs);
+  const spec = jobSpec();
+  await jobs.createSpec(spec);
+  assert.ok(await known.get(spec.tenant, spec.id));
+  await jobs.deleteJob(spec.tenant, spec.id);
+  assert.equal(await known.get(spec.tenant, spec.id), undefined);
+});
+
+test('a spec that this version cannot plan ends no worker', async t => {
+  const jobs = new JobStore(await openFileStore(await temporaryFolder(t)));
+  const spec = jobSpec({ operation: 'hessian' as never });
+  await jobs.createSpec(spec);
+  await assert.rejects(createKnownJobs(jobs).get(spec.tenant, spec.id), { code: 'unavailable' });
+});
+
 test('only the jobs of late are remembered', async t => {
   const specs = Array.from({ length: 257 }, () => jobSpec());
   class JobsInMemory extends JobStore {
     override readSpec = async (_tenant: string, id: string) => specs.find(spec => spec.id === id);
+    override hasSpec = async () => true;
   }
   const known = createKnownJobs(new JobsInMemory(await openFileStore(await temporaryFolder(t))));
   const get = (index: number) => known.get(specs[index]!.tenant, specs[index]!.id);

@@ -110,6 +110,24 @@ test('a line’s job is the tenant’s, with the id of its line', async context 
   }
 });
 
+test('an end that comes after the deletion of a line does not count', async context => {
+  const setting = await setUp(context);
+  const { jobs, time } = setting;
+  await write(setting, [record(1, 'A')]);
+  const spec = (await jobs.readSpec('default', lineJobId(ID, 1)))!;
+  const cancelled = cancelledOutcome(time.nowMs, spec);
+  await jobs.putOutcome(spec, cancelled);
+  await jobs.deleteJob('default', spec.id);
+  await jobs.putOutcome(spec, {
+    ...cancelled,
+    state: 'failed',
+    problem: { code: 'operand-lost', detail: '', context: {} },
+  });
+  assert.equal(await jobs.finalState('default', spec.id), 'cancelled');
+  assert.equal(await jobs.hasSpec('default', spec.id), false);
+  assert.equal(await jobs.hasSpec('default', ID), true, 'the batch is there');
+});
+
 function collectorOf({ jobs, store, clock }: Setting) {
   const [arrays, openJobs] = [new ArrayStore(store, clock), createOpenJobs(store)];
   return createCollector({ store, jobs, arrays, openJobs, log: pino({ enabled: false }), clock });
