@@ -3,11 +3,14 @@
 import type { Request, Response } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
 
+const CHARSET = 'charset=utf-8';
+
 /** The media type the client likes best; without Accept, the first offered. @throws not-acceptable */
 export function negotiate<T extends string>(request: Request, response: Response, offered: readonly T[]): T {
   response.vary('Accept');
-  const chosen = request.accepts([...offered]);
-  const found = offered.find(type => type === chosen);
+  // Many clients name the charset that every text of ours has.
+  const chosen = request.accepts(offered.flatMap(type => [type, `${type};${CHARSET}`]));
+  const found = offered.find(type => chosen === type || chosen === `${type};${CHARSET}`);
   if (found !== undefined) return found;
   throw new FrechetError('not-acceptable', `this resource is available as ${offered.join(', ')}`);
 }

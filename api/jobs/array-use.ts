@@ -1,9 +1,10 @@
 // Whether an unfinished job needs an array.
 
+import { isRejected, specOfLine } from '../../shared/io/batch-store.ts';
 import { arraysOf } from '../../shared/job/arrays-of.ts';
 import type { GatewayDeps } from '../deps.ts';
 
-type UseDeps = Pick<GatewayDeps, 'jobs' | 'openJobs'>;
+type UseDeps = Pick<GatewayDeps, 'jobs' | 'openJobs' | 'batchProgress'>;
 
 export async function arrayInUse(deps: UseDeps, tenant: string, arrayId: string): Promise<boolean> {
   for (const batchId of await deps.openJobs.batches(tenant)) {
@@ -17,9 +18,9 @@ export async function arrayInUse(deps: UseDeps, tenant: string, arrayId: string)
   return false;
 }
 
-/** By the list that a batch keeps for this: its jobs are too many to be asked. */
+/** Its lines are gone through only where one of them reads the array, and not all have ended. */
 async function batchUses(
-  { jobs }: UseDeps,
+  { jobs, batchProgress }: UseDeps,
   tenant: string,
   batchId: string,
   arrayId: string,
@@ -27,7 +28,16 @@ async function batchUses(
   const batch = await jobs.batches.open(tenant, batchId);
   if (batch === undefined) return false;
   try {
-    return (await batch.arrays()).includes(arrayId);
+    if (!(await batch.arrays()).includes(arrayId)) return false;
+    const states = await batchProgress.look(tenant, batchId);
+    if (states === undefined || !states.includes(undefined)) return false;
+    let at = 0;
+    for await (const record of batch.records()) {
+      const isOpen = states[at] === undefined && !isRejected(record);
+      if (isOpen && arraysOf(specOfLine(batch.footer, at + 1, record.spec)).has(arrayId)) return true;
+      at += 1;
+    }
+    return false;
   } finally {
     await batch.close();
   }

@@ -16,7 +16,10 @@ import { inTurn } from '../http/uploads.ts';
 import { requireSpace } from '../jobs/admit.ts';
 import { arrayInUse } from '../jobs/array-use.ts';
 
-type ArrayDeps = Pick<GatewayDeps, 'arrays' | 'jobs' | 'live' | 'openJobs' | 'store' | 'storedBytes'>;
+type ArrayDeps = Pick<
+  GatewayDeps,
+  'arrays' | 'batchProgress' | 'jobs' | 'live' | 'openJobs' | 'store' | 'storedBytes'
+>;
 
 export function arrayRoutes(deps: ArrayDeps): readonly Route[] {
   const at = (handle: (deps: ArrayDeps, request: Request, response: Response) => Promise<void>) => {

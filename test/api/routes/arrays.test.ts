@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { arrayRoutes } from '../../../api/routes/arrays.ts';
 import { ArrayStore } from '../../../shared/io/array-store.ts';
+import { createBatchProgress } from '../../../shared/io/batch-progress.ts';
 import { JobStore } from '../../../shared/io/job-store.ts';
 import type { Live } from '../../../shared/io/live.ts';
 import { encodeNpyHeader } from '../../../shared/io/npy.ts';
@@ -49,8 +50,8 @@ before(async () => {
   // A tenant without a limit is not counted.
   const storedBytes = { reserve: async () => undefined, giveBack: async () => undefined };
   const live = { owedBytes: async () => owedBytes } as Partial<Live> as Live; // all it asks
-  const openJobs = createOpenJobs(store);
-  served = await serve(arrayRoutes({ arrays, jobs, live, openJobs, store, storedBytes }));
+  const [openJobs, batchProgress] = [createOpenJobs(store), createBatchProgress(jobs)];
+  served = await serve(arrayRoutes({ arrays, batchProgress, jobs, live, openJobs, store, storedBytes }));
 });
 after(async () => {
   await served.close();
@@ -165,6 +166,11 @@ test('data come back as JSON and CSV in row order, whatever the order they are s
 
 test('what cannot be offered is 406: another type, and a stack as CSV', async () => {
   const { id } = await uploaded(npy([3, 2], MATRIX), NPY);
+  for (const accept of ['text/csv; charset=utf-8', 'text/csv;charset=UTF-8, */*;q=0.1']) {
+    const named = await download(id, { Accept: accept });
+    assert.equal(named.headers.get('content-type'), 'text/csv; charset=utf-8', accept);
+    await named.arrayBuffer();
+  }
   await assertProblem(await download(id, { Accept: 'text/html' }), 'not-acceptable');
   const stack = await uploaded(npy([1, 3, 2], MATRIX), NPY);
   await assertProblem(await download(stack.id, { Accept: 'text/csv' }), 'not-acceptable');

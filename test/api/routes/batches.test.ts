@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { BatchDocument, LineDocument } from '../../../api/batches/read.ts';
+import { arrayInUse } from '../../../api/jobs/array-use.ts';
 import { batchIdOf, lineIndexOf, lineJobId } from '../../../shared/io/batch-ids.ts';
 import { reconcile } from '../../../shared/io/reconciler.ts';
 import { BATCH_LINES_MAX } from '../../../shared/job/limits.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
-import { endJob, finishBlock, jobIn, specOf, startGateway, type TestGateway } from '../gateway.ts';
+import { endJob, finishBlock, jobIn, postJson, specOf, startGateway, type TestGateway } from '../gateway.ts';
 import { assertProblem } from '../problem-assertions.ts';
 
 let redis: TestRedis;
@@ -168,6 +169,20 @@ test('jobs of batches are listed among the others, newest first, page by page', 
     expected.filter(id => id !== expected[1]),
   );
   assert.deepEqual(await ids('state=succeeded'), [expected[1]]);
+});
+
+test('an array is in use while a line that reads it has not ended, whatever the others do', async () => {
+  const upload = async (data: unknown) =>
+    ((await (await postJson(`${gateway.url}/v1/arrays`, data)).json()) as { id: string }).id;
+  const [first, second] = [await upload([[41, 1]]), await upload([[42, 1]])];
+  const using = (array: string) => ({ ...JOB, operands: { ...JOB.operands, A: array } });
+  const batch = await accepted(['junk', using(first), using(second)]);
+  const uses = () => Promise.all([first, second].map(id => arrayInUse(gateway.deps, 'default', id)));
+  assert.deepEqual(await uses(), [true, true]);
+  await endLine(batch, 2);
+  assert.deepEqual(await uses(), [false, true]);
+  await endLine(batch, 3);
+  assert.deepEqual(await uses(), [false, false], 'the marker of the batch is still there');
 });
 
 test('counts follow the jobs, and the end is remembered', async () => {
