@@ -84,7 +84,7 @@ async function startGateway(
   const live = createLive(producer);
   // Asked with every job.
   const workingSets = recently(
-    () => live.workingSets(Date.now()),
+    () => live.workingSets(),
     sets => sets.length > 0,
   );
   // Where the memory of workers is configured here too, blocks fit those that are still to come.

@@ -164,7 +164,7 @@ function announce(
   const startedAt = new Date().toISOString();
   const tell = async () => {
     try {
-      await live.announceWorker({ ...about, startedAt, seenAt: new Date().toISOString() });
+      await live.announceWorker({ ...about, startedAt });
       isKnown = true;
     } catch (error) {
       log.debug({ err: error }, 'Redis did not hear of this worker');

@@ -8,10 +8,7 @@ import type { BlockLimits } from '../../shared/job/spec.ts';
 import type { GatewayDeps } from '../deps.ts';
 
 /** Those of a usual worker where none was ever seen. Larger workers do not make larger blocks. */
-export async function currentBlockLimits({
-  live,
-  clock,
-}: Pick<GatewayDeps, 'live' | 'clock'>): Promise<BlockLimits> {
-  const workingSets = await live.workingSets(clock());
+export async function currentBlockLimits({ live }: Pick<GatewayDeps, 'live'>): Promise<BlockLimits> {
+  const workingSets = await live.workingSets();
   return blockLimitsFor(Math.min(workingSetFor(WORKER_MEMORY_BYTES_DEFAULT), ...workingSets));
 }

@@ -10,7 +10,7 @@ import { flopsCount } from '../jobs/job-document.ts';
 
 const PROBE_RETRY_SECONDS = 2;
 
-type SystemDeps = Pick<GatewayDeps, 'version' | 'live' | 'clock' | 'readiness' | 'limitation'>;
+type SystemDeps = Pick<GatewayDeps, 'version' | 'live' | 'readiness' | 'limitation'>;
 
 export function systemRoutes(deps: SystemDeps): readonly Route[] {
   return [
@@ -40,9 +40,9 @@ export function systemRoutes(deps: SystemDeps): readonly Route[] {
   ];
 }
 
-async function systemDocument({ version, live, clock }: SystemDeps) {
+async function systemDocument({ version, live }: SystemDeps) {
   try {
-    const [workers, queue] = await Promise.all([live.workers(clock()), live.load()]);
+    const [workers, queue] = await Promise.all([live.workers(), live.load()]);
     return { version, limits: limitsDocument(), workers, queue };
   } catch (error) {
     throw redisOutage(error);

@@ -32,6 +32,7 @@ export interface WorkerPresence {
   /** The largest working set of a block that it holds. */
   readonly workingSetBytes: number;
   readonly startedAt: string;
+  /** By the clock of Redis: those of worker and gateway may be minutes apart. */
   readonly seenAt: string;
 }
 
@@ -104,11 +105,16 @@ export function createLive(redis: Redis) {
   const run = createScripts(redis);
   let knownWorkingSets: readonly number[] = [];
 
+  /** Milliseconds since the epoch by the one clock that all processes share. */
+  async function redisNowMs(): Promise<number> {
+    const [seconds, microseconds] = await redis.time();
+    return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+  }
+
   /** The live workers; entries of dead ones are removed on the way. */
-  async function workers(nowMs: number): Promise<WorkerPresence[]> {
-    const all = Object.values(await redis.hgetall(KEY.workers)).map(
-      json => JSON.parse(json) as WorkerPresence,
-    );
+  async function workers(): Promise<WorkerPresence[]> {
+    const [nowMs, entries] = await Promise.all([redisNowMs(), redis.hgetall(KEY.workers)]);
+    const all = Object.values(entries).map(json => JSON.parse(json) as WorkerPresence);
     const isLive = (worker: WorkerPresence) => Date.parse(worker.seenAt) > nowMs - PRESENCE_SECONDS * 1000;
     const dead = all.filter(worker => !isLive(worker)).map(worker => worker.id);
     if (dead.length > 0) await redis.hdel(KEY.workers, ...dead);
@@ -122,8 +128,8 @@ export function createLive(redis: Redis) {
      * The largest working set that each live worker holds, in bytes. While Redis is away, or names none because it lost everything, those
      * that this process saw last: they are most likely still there, and are what will run a job accepted now.
      */
-    async workingSets(nowMs: number): Promise<readonly number[]> {
-      const seen = await workers(nowMs).catch(() => []);
+    async workingSets(): Promise<readonly number[]> {
+      const seen = await workers().catch(() => []);
       if (seen.length > 0) knownWorkingSets = seen.map(({ workingSetBytes }) => workingSetBytes);
       return knownWorkingSets;
     },
@@ -265,8 +271,9 @@ export function createLive(redis: Redis) {
       return sum;
     },
 
-    async announceWorker(presence: WorkerPresence): Promise<void> {
-      await redis.hset(KEY.workers, presence.id, JSON.stringify(presence));
+    async announceWorker(about: Omit<WorkerPresence, 'seenAt'>): Promise<void> {
+      const presence: WorkerPresence = { ...about, seenAt: new Date(await redisNowMs()).toISOString() };
+      await redis.hset(KEY.workers, about.id, JSON.stringify(presence));
     },
 
     async forgetWorker(id: string): Promise<void> {

@@ -25,7 +25,7 @@ async function announce(
   workingSetBytes = workingSetFor(memoryBytes),
 ): Promise<void> {
   const now = new Date(gateway.deps.clock()).toISOString();
-  const about = { version: '0.0.0', kernel: 'wasm', threads: 1, startedAt: now, seenAt: now };
+  const about = { version: '0.0.0', kernel: 'wasm', threads: 1, startedAt: now };
   await gateway.deps.live.announceWorker({ id, memoryBytes, workingSetBytes, ...about });
 }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, before, beforeEach, mock, test } from 'node:test';
 import type { Redis } from 'ioredis';
-import { createLive, type Live } from '../../../shared/io/live.ts';
-import { connectRedis } from '../../../shared/io/redis.ts';
+import { createLive, type Live, PRESENCE_SECONDS } from '../../../shared/io/live.ts';
+import { connectRedis, REDIS_PREFIX } from '../../../shared/io/redis.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
 
 let server: TestRedis;
@@ -128,4 +128,36 @@ test('stored bytes are counted from a measure on, which the first to measure giv
   await live.noteStoredBytes('a', 100, 60);
   assert.equal(await live.addStoredBytes('a', -50), 55);
   assert.equal(await live.storedBytes('b'), undefined);
+});
+
+const ABOUT = {
+  version: '0.0.0',
+  kernel: 'wasm',
+  threads: 1,
+  memoryBytes: 8,
+  startedAt: '2026-01-01T00:00:00Z',
+};
+
+test('a worker whose clock is wrong, either way, is seen by a gateway whose clock is right', async () => {
+  for (const skewMs of [-10 * 60_000, 10 * 60_000]) {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + skewMs });
+    await live.announceWorker({ ...ABOUT, id: `w${skewMs}`, workingSetBytes: 4 });
+    mock.timers.reset();
+  }
+  assert.deepEqual(await live.workingSets(), [4, 4]);
+  for (const { seenAt } of await live.workers()) {
+    assert.ok(Math.abs(Date.parse(seenAt) - Date.now()) < 10_000, `${seenAt} is by the clock of Redis`);
+  }
+});
+
+test('a worker that is silent is no longer seen, and its entry goes', async () => {
+  await live.announceWorker({ ...ABOUT, id: 'alive', workingSetBytes: 4 });
+  const seenAt = new Date(Date.now() - (PRESENCE_SECONDS + 5) * 1000).toISOString();
+  const silent = JSON.stringify({ ...ABOUT, id: 'silent', workingSetBytes: 4, seenAt });
+  await redis.hset(`${REDIS_PREFIX}:workers`, 'silent', silent);
+  assert.deepEqual(
+    (await live.workers()).map(({ id }) => id),
+    ['alive'],
+  );
+  assert.deepEqual(await redis.hkeys(`${REDIS_PREFIX}:workers`), ['alive']);
 });
