@@ -45,8 +45,10 @@ export async function reconcile(
 ): Promise<ReconcileCounts> {
   const counts: ReconcileCounts = { enqueued: 0, closed: 0, skipped: 0 };
   const openIds = new Set<string>();
+  let openJobs = 0;
   for await (const open of deps.openJobs.all()) {
     openIds.add(open.jobId);
+    openJobs += 1;
     try {
       await reconcileJob(deps, open, counts);
     } catch (error) {
@@ -70,18 +72,22 @@ export async function reconcile(
       deps.log.warn({ err: error, batchId: open.jobId }, 'an open batch cannot be reconciled');
     }
   }
-  await freePlaces(deps, openIds, openLines);
+  await freePlaces(deps, openIds, openJobs + openLines);
   return counts;
 }
 
-/** Gives back places in the backlog whose job never came: a crash between its admission and its marker. */
+/**
+ * Gives back places in the backlog whose job never came: a crash between its admission and its marker.
+ *
+ * @param openCount jobs alone and unfinished lines of batches. A batch is none of its own: each would hide a lost place.
+ */
 async function freePlaces(
   { live, clock, log }: ReconcileDeps,
   openIds: ReadonlySet<string>,
-  openLines: number,
+  openCount: number,
 ): Promise<void> {
   const { queued, running } = await live.load();
-  if (queued + running <= openIds.size + openLines) return;
+  if (queued + running <= openCount) return;
   for await (const id of live.backlogIds()) {
     const ageSeconds = (clock() - decodeTime(id)) / 1000;
     if (openIds.has(id) || openIds.has(batchIdOf(id)) || ageSeconds <= ORPHAN_AGE_SECONDS) continue;

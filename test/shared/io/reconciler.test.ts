@@ -8,7 +8,14 @@ import { reconcile, startReconciler } from '../../../shared/io/reconciler.ts';
 import { connectRedis, REDIS_PREFIX } from '../../../shared/io/redis.ts';
 import { planJob } from '../../../shared/job/job-plan.ts';
 import type { JobSpec } from '../../../shared/job/spec.ts';
-import { endJob, finishBlock, startGateway, succeededOutcome, type TestGateway } from '../../api/gateway.ts';
+import {
+  endJob,
+  finishBlock,
+  postJson,
+  startGateway,
+  succeededOutcome,
+  type TestGateway,
+} from '../../api/gateway.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
 
 let redis: TestRedis;
@@ -202,4 +209,18 @@ test('a place in the backlog whose job never came is given back, once nobody can
   await reconcile(gateway.deps);
   assert.equal((await live.load()).backlogFlops, 2);
   assert.deepEqual(await live.areEnqueued([spec.id, place.id]), [true, false]);
+});
+
+test('a place whose job never came is given back also while a group of small jobs is open', async () => {
+  const { live, clock, openJobs } = gateway.deps;
+  const [tenantJobsMax, systemFlopsMax] = [10, 100n];
+  const limits = { tenantJobsMax, tenantFlopsMax: undefined, systemFlopsMax, storeBytesMax: undefined };
+  const lost = { tenant: 'default', id: ulid(clock() - 2 * MINUTE_MS), jobs: 1, flops: 2n, bytes: 0 };
+  assert.equal(await live.admit(lost, limits), undefined);
+  const small = { operation: 'jvp', operands: { A: { data: [[1]] } }, direction: { data: [[1]] } };
+  assert.equal((await postJson(`${gateway.url}/v1/jobs`, small)).status, 202);
+  assert.equal((await openJobs.batches('default')).length, 1, 'the job is a line of a group');
+  await reconcile(gateway.deps);
+  assert.deepEqual(await live.areEnqueued([lost.id]), [false]);
+  assert.equal((await live.load()).queued, 1);
 });
