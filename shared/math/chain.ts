@@ -129,7 +129,7 @@ function placeAt(products: ReadonlyMap<number, Node>, interval: number): Node {
   return product;
 }
 
-/** For each interval [first, last], at first·count + last, the last factor of its left part. O(count³). */
+/** For each interval [first, last], at first·count + last, the last factor of its left part. O(count³); O(count²) for a power. */
 function cheapestSplits(
   factors: readonly Node[],
   dependent: readonly boolean[],
@@ -139,11 +139,19 @@ function cheapestSplits(
   const sides = [factors[0]!.shape.rows, ...factors.map(factor => factor.shape.cols)];
   const dependentBefore = [0];
   for (const isDependent of dependent) dependentBefore.push(dependentBefore.at(-1)! + Number(isDependent));
+  const { starts, lengths } = laterRuns(sides, dependent);
   const costs = new Float64Array(count * count); // numbers, not bigints: this compares, it doesn't account
   const splits = new Int32Array(count * count);
-  for (let length = 2; length <= count; length += 1) {
-    for (let first = 0; first + length <= count; first += 1) {
-      const last = first + length - 1;
+  for (let first = count - 2; first >= 0; first -= 1) {
+    for (let last = first + 1; last < count; last += 1) {
+      const at = first * count + last;
+      if (last - first < lengths[first]!) {
+        const shift = starts[first]! - first;
+        const like = at + shift * count + shift;
+        costs[at] = costs[like]!;
+        splits[at] = splits[like]! - shift;
+        continue;
+      }
       const times = dependentBefore[last + 1]! > dependentBefore[first]! ? members : 1;
       const outer = sides[first]! * sides[last + 1]! * times;
       let best = Number.POSITIVE_INFINITY;
@@ -156,9 +164,34 @@ function cheapestSplits(
           bestSplit = split;
         }
       }
-      costs[first * count + last] = best;
-      splits[first * count + last] = bestSplit;
+      costs[at] = best;
+      splits[at] = bestSplit;
     }
   }
   return splits;
+}
+
+/**
+ * For each factor, where after it the longest run of factors with the same shapes begins as begins at it, and its
+ * length: what was found for an interval of the one is true of the other. W·W·…·W is one such run.
+ */
+function laterRuns(
+  sides: readonly number[],
+  dependent: readonly boolean[],
+): { readonly starts: Int32Array; readonly lengths: Int32Array } {
+  const count = dependent.length;
+  const starts = new Int32Array(count);
+  const lengths = new Int32Array(count);
+  const isAlike = (a: number, b: number) =>
+    sides[a] === sides[b] && sides[a + 1] === sides[b + 1] && dependent[a] === dependent[b];
+  for (let shift = 1; shift < count; shift += 1) {
+    let length = 0;
+    for (let first = count - 1 - shift; first >= 0; first -= 1) {
+      length = isAlike(first, first + shift) ? length + 1 : 0;
+      if (length <= lengths[first]!) continue;
+      starts[first] = first + shift;
+      lengths[first] = length;
+    }
+  }
+  return { starts, lengths };
 }

@@ -85,11 +85,11 @@ export function describeDerivative(f: Node, wrt: string): DerivativeDescription 
   const [differential, adjoint, jacobian] = graphs.map(printFlat);
   const [differentialLatex, adjointLatex, jacobianLatex] = graphs.map(printLatex);
   const direction = printLatex(directionOf(f, wrt));
-  const latex = [
-    `\\mathrm{d}F(${direction}) = ${differentialLatex}`,
-    `\\mathrm{d}F^{*}(${printLatex(cotangentOf(f))}) = ${adjointLatex}`,
-    `J = ${jacobianLatex}`,
-  ].join(', \\quad ');
+  // Concatenated, not joined: what turns out too long has never been copied into one piece.
+  const latex =
+    `\\mathrm{d}F(${direction}) = ${differentialLatex}, \\quad ` +
+    `\\mathrm{d}F^{*}(${printLatex(cotangentOf(f))}) = ${adjointLatex}, \\quad ` +
+    `J = ${jacobianLatex}`;
   return {
     linear: isLinearIn(f, wrt),
     differential: unlessLong(differential),

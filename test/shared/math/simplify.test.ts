@@ -2,6 +2,7 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import { flopsOf } from '../../../shared/math/cost.ts';
 import { cotangentOf } from '../../../shared/math/derive.ts';
 import { build, inputsOf, type Node, topologicalOrder } from '../../../shared/math/graph.ts';
@@ -26,6 +27,29 @@ function productFlops(roots: readonly Node[]): number {
   return topologicalOrder(roots)
     .filter(node => node.primitive === 'matmul')
     .reduce((total, { inputs: [a, b] }) => total + 2 * a.shape.rows * a.shape.cols * b.shape.cols, 0);
+}
+
+/** Operands whose product has these sides: A0 is sides[0]×sides[1], and so on. */
+function chainOf(sides: readonly number[]): Map<string, Shape> {
+  return new Map(sides.slice(1).map((cols, i): [string, Shape] => [`A${i}`, shape(sides[i]!, cols)]));
+}
+
+/** Of the scalar multiplications that a chain costs, the least, by the definition. */
+function leastMultiplications(sides: readonly number[]): number {
+  const known = new Map<string, number>();
+  const least = (first: number, last: number): number => {
+    const key = `${first} ${last}`;
+    if (last - first < 2) return 0;
+    if (!known.has(key)) {
+      const inner = Array.from({ length: last - first - 1 }, (_, i) => first + 1 + i);
+      const costs = inner.map(
+        at => least(first, at) + least(at, last) + sides[first]! * sides[at]! * sides[last]!,
+      );
+      known.set(key, Math.min(...costs));
+    }
+    return known.get(key)!;
+  };
+  return least(0, sides.length - 1);
 }
 
 describe('pushTransposes', () => {
@@ -148,6 +172,39 @@ describe('simplify', () => {
       ['y', shape(100, 1)],
     ]);
     equal(printed(simplify([graphOf('A*A*x + A*A*y', dissolved)])), 'A*(A*x) + A*(A*y)');
+  });
+
+  test('a chain in which shapes repeat is associated as any other', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 3 }),
+        fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 4 }),
+        fc.integer({ min: 2, max: 5 }),
+        (period, rest, times) => {
+          const sides = [...Array.from({ length: times }, () => period).flat(), ...rest, ...period];
+          const chain = chainOf(sides);
+          const [best] = simplify([graphOf([...chain.keys()].join('*'), chain)]);
+          equal(productFlops([best!]), 2 * leastMultiplications(sides));
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('a power takes much less time than as long a chain of all different shapes', () => {
+    const [power, mixed] = [Array(500).fill(2), Array.from({ length: 500 }, (_, i) => i + 1)].map(sides => {
+      const chain = chainOf(sides);
+      return graphOf([...chain.keys()].join('*'), chain);
+    });
+    const milliseconds = (f: Node) => {
+      const started = performance.now();
+      simplify([f]);
+      return performance.now() - started;
+    };
+    // The best of several: other processes only ever add to one.
+    const rounds = Array.from({ length: 8 }, () => [milliseconds(power!), milliseconds(mixed!)] as const);
+    const [powerMs, mixedMs] = [0, 1].map(of => Math.min(...rounds.map(round => round[of]!)));
+    ok(powerMs! < mixedMs! / 2, `${powerMs} ms and ${mixedMs} ms`);
   });
 
   test('the value stays, the flops of products do not grow, also in derivatives', () => {
