@@ -2,6 +2,7 @@
 // object. A job that cannot end that way is left out of it and enqueued by itself, on the road of every other job; so
 // everything that is rare (retries, suspects, cancellation) is done there and only there.
 
+import { setImmediate as breathe } from 'node:timers/promises';
 import { lineJobId, sliceId } from '../shared/io/batch-ids.ts';
 import { type BatchOutcome, isRejected, specOfLine } from '../shared/io/batch-store.ts';
 import type { SliceReference, WorkQueue } from '../shared/io/queue.ts';
@@ -18,6 +19,9 @@ import { isBug } from './suspects.ts';
 export interface SliceDeps extends BlockDeps, FinishDeps {
   readonly queue: WorkQueue;
 }
+
+/** Planning goes on without a pause otherwise; the renewal of locks gets its turn this often. */
+const TURN_MS_MAX = 10;
 
 /** The small jobs of a slice, and what is to be known of the batch around them. */
 interface Slice {
@@ -74,12 +78,25 @@ async function readSlice(
     }
     const isWhole = footer.total <= SLICE_LINES && specs.length === footer.total - footer.rejected;
     return {
-      jobs: specs.map(spec => ({ spec, plan: planStored(spec) })),
+      jobs: await planAll(specs),
       rejected: isWhole ? footer.rejected : undefined,
     };
   } finally {
     await batch.close();
   }
+}
+
+async function planAll(specs: readonly JobSpec[]): Promise<KnownJob[]> {
+  const planned: KnownJob[] = [];
+  let turnStartedAt = performance.now();
+  for (const spec of specs) {
+    planned.push({ spec, plan: planStored(spec) });
+    if (performance.now() - turnStartedAt > TURN_MS_MAX) {
+      await breathe();
+      turnStartedAt = performance.now();
+    }
+  }
+  return planned;
 }
 
 /** A result in memory of its own. */

@@ -137,40 +137,41 @@ export async function* batchLines(deps: BatchDeps, tenant: string, id: string): 
     if (batch.footer.isGroup) throw notFound();
     const states = await lineStates(deps, tenant, id);
     const running = await runningLines(deps, id, states);
-    const describe = (index: number, record: BatchRecord) =>
-      describeLine(deps, batch.footer, index, record, {
+    const read = (index: number, record: BatchRecord) =>
+      readLine(deps, batch.footer, index, record, {
         isUntouched: states[index - 1] === undefined && !running.has(index),
       });
     let index = 0;
-    let group: Promise<LineDocument>[] = [];
+    let group: Promise<() => LineDocument>[] = [];
     for await (const record of batch.records()) {
       index += 1;
-      group.push(describe(index, record));
+      group.push(read(index, record));
       if (group.length < JOBS_AT_ONCE) continue;
-      yield* await Promise.all(group);
+      for (const line of await Promise.all(group)) yield line();
       group = [];
     }
-    yield* await Promise.all(group);
+    for (const line of await Promise.all(group)) yield line();
   } finally {
     await batch.close();
   }
 }
 
-async function describeLine(
+/** What is known of a line. Its document is made when it is its turn to be sent: a plan may take a tenth of a second. */
+async function readLine(
   deps: BatchDeps,
   footer: BatchFooter,
   index: number,
   record: BatchRecord,
   { isUntouched }: { readonly isUntouched: boolean },
-): Promise<LineDocument> {
+): Promise<() => LineDocument> {
   const { line, customId } = record;
-  if (isRejected(record)) return { customId, line, error: problemDocument(record.problem) };
+  if (isRejected(record)) return () => ({ customId, line, error: problemDocument(record.problem) });
   const spec = specOfLine(footer, index, record.spec);
   if (!isUntouched && (await deps.jobs.readSpec(spec.tenant, spec.id)) === undefined) {
-    return { customId, line, error: problemDocument({ code: 'not-found', detail: '', context: {} }) };
+    return () => ({ customId, line, error: problemDocument({ code: 'not-found', detail: '', context: {} }) });
   }
   const facts = isUntouched
     ? { outcome: undefined, progress: undefined, blocksDone: 0 }
     : await readFacts(deps, spec);
-  return { customId, line, job: jobDocument({ spec, plan: planJob(spec) }, facts) };
+  return () => ({ customId, line, job: jobDocument({ spec, plan: planJob(spec) }, facts) });
 }

@@ -1,5 +1,6 @@
 // Listing jobs, newest first. The cursor is the last job looked at.
 
+import { setImmediate as breathe } from 'node:timers/promises';
 import { FrechetError } from '../../shared/errors.ts';
 import type { Page } from '../../shared/io/array-store.ts';
 import { isJobId } from '../../shared/io/job-store.ts';
@@ -8,7 +9,7 @@ import type { JobState } from '../../shared/job/outcome.ts';
 import type { JobSpec } from '../../shared/job/spec.ts';
 import { deriveState } from '../../shared/job/state.ts';
 import type { GatewayDeps } from '../deps.ts';
-import { type JobDocument, jobDocument } from './job-document.ts';
+import { type JobDocument, type JobFacts, jobDocument } from './job-document.ts';
 import { type ReadDeps, readFacts } from './read.ts';
 
 type ListDeps = ReadDeps & Pick<GatewayDeps, 'openJobs'>;
@@ -17,6 +18,8 @@ type ListDeps = ReadDeps & Pick<GatewayDeps, 'openJobs'>;
 const JOBS_SCANNED_MAX = 2_000;
 /** Jobs read side by side: they are different objects, and reading is waiting. */
 const JOBS_AT_ONCE = 16;
+/** A plan may take a tenth of a second, and there is one for each job; other requests get their turn this often. */
+const TURN_MS_MAX = 10;
 
 export interface JobQuery {
   readonly state?: JobState | undefined;
@@ -36,10 +39,15 @@ export async function listJobs(deps: ListDeps, tenant: string, query: JobQuery):
   let last: string | null = null;
   const batchSize = Math.min(query.limit, JOBS_AT_ONCE);
   for await (const jobIds of inBatches(candidates(deps, tenant, query), batchSize)) {
-    const documents = await Promise.all(jobIds.map(jobId => matching(deps, tenant, jobId, query)));
-    for (const [index, document] of documents.entries()) {
+    const found = await Promise.all(jobIds.map(jobId => matching(deps, tenant, jobId, query)));
+    let turnStartedAt = performance.now();
+    for (const [index, job] of found.entries()) {
       if (data.length === query.limit || scanned === JOBS_SCANNED_MAX) return { data, nextCursor: last };
-      if (document !== undefined) data.push(document);
+      if (job !== undefined) data.push(jobDocument({ spec: job.spec, plan: planJob(job.spec) }, job.facts));
+      if (performance.now() - turnStartedAt > TURN_MS_MAX) {
+        await breathe();
+        turnStartedAt = performance.now();
+      }
       scanned += 1;
       last = jobIds[index] ?? null;
     }
@@ -70,13 +78,13 @@ async function matching(
   tenant: string,
   jobId: string,
   query: JobQuery,
-): Promise<JobDocument | undefined> {
+): Promise<{ readonly spec: JobSpec; readonly facts: JobFacts } | undefined> {
   const spec = await deps.jobs.readSpec(tenant, jobId);
   if (spec === undefined || !hasLabel(spec, query.label)) return undefined;
   const facts = await readFacts(deps, spec);
   if (query.state !== undefined && deriveState(facts.outcome, facts.progress) !== query.state)
     return undefined;
-  return jobDocument({ spec, plan: planJob(spec) }, facts);
+  return { spec, facts };
 }
 
 function hasLabel({ labels }: JobSpec, label: string | undefined): boolean {

@@ -8,6 +8,7 @@ import type { WorkQueue } from '../../shared/io/queue.ts';
 import { resolveSpec } from '../../shared/job/resolve.ts';
 import { jobRequest } from '../../shared/job/spec.ts';
 import { processSlice, type SliceDeps } from '../../workers/run-slice.ts';
+import { longestTurn } from '../support/turns.ts';
 import { createRig, ROOMY, TENANT } from './rig.ts';
 
 const ID = batchId('01JE5WVJ2S8QK7A6TDXYZMABCD');
@@ -15,7 +16,7 @@ const REFERENCE = { tenant: TENANT, batchId: ID, slice: 0 };
 const LINES = 5;
 
 /** A batch of small products in the store, line i being [[i]]·[[2]]; `deps` tells what was enqueued by itself. */
-async function createWorks(context: TestContext) {
+async function createWorks(context: TestContext, expression = 'A*W', lines = LINES) {
   const rig = await createRig(context);
   const alone: string[] = [];
   const nothing = async () => undefined;
@@ -29,9 +30,9 @@ async function createWorks(context: TestContext) {
     } as Partial<WorkQueue> as WorkQueue, // all it asks
   };
   const writer = deps.jobs.batches.write();
-  for (let line = 1; line <= LINES; line += 1) {
+  for (let line = 1; line <= lines; line += 1) {
     const { id, tenant, createdAt, ...spec } = resolveSpec(
-      jobRequest.parse({ operation: 'value', operands: { A: { data: 0 }, W: { data: 0 } } }),
+      jobRequest.parse({ operation: 'value', expression, operands: { A: { data: 0 }, W: { data: 0 } } }),
       {
         operands: new Map([
           ['A', inline(line)],
@@ -165,3 +166,10 @@ function computedOf(range: object) {
     },
   } as const;
 }
+
+test('the plans of a slice leave turns for others where they take long', async context => {
+  const { deps, alone } = await createWorks(context, `A${'*W'.repeat(400)}`, 30);
+  const { longestMs, totalMs } = await longestTurn(() => run(deps, true));
+  assert.equal(alone.length, 30);
+  assert.ok(longestMs < totalMs / 3, `${longestMs} of ${totalMs} ms in one turn`);
+});

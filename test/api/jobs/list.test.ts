@@ -5,6 +5,7 @@ import type { JobDocument } from '../../../api/jobs/job-document.ts';
 import { listJobs } from '../../../api/jobs/list.ts';
 import type { Page } from '../../../shared/io/array-store.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
+import { longestTurn } from '../../support/turns.ts';
 import { endJob, jobIn, postJson, specOf, startGateway, type TestGateway } from '../gateway.ts';
 import { assertProblem } from '../problem-assertions.ts';
 
@@ -118,4 +119,18 @@ test('a page ends after so many jobs, whether or not they matched', async () => 
     cursor: everything[1_999],
   });
   assert.deepEqual(second, { data: [], nextCursor: null });
+});
+
+test('a page of jobs that take long to describe leaves turns for others', async () => {
+  const busy = await startGateway(redis.url);
+  const operands = { W: { data: [[1, 2]] }, A: { data: [[1], [2]] } };
+  const line = JSON.stringify({ operation: 'value', expression: `W${'*A*W'.repeat(120)}`, operands });
+  const headers = { 'Content-Type': 'application/x-ndjson' };
+  const body = Array(12).fill(line).join('\n');
+  assert.equal((await fetch(`${busy.url}/v1/batches`, { method: 'POST', headers, body })).status, 202);
+  const { longestMs, totalMs } = await longestTurn(async () => {
+    assert.equal((await listJobs(busy.deps, 'default', { limit: 12 })).data.length, 12);
+  });
+  await busy.close();
+  assert.ok(longestMs < totalMs / 3, `${longestMs} of ${totalMs} ms in one turn`);
 });

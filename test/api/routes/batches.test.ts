@@ -6,6 +6,7 @@ import { batchIdOf, lineIndexOf, lineJobId } from '../../../shared/io/batch-ids.
 import { reconcile } from '../../../shared/io/reconciler.ts';
 import { BATCH_LINES_MAX } from '../../../shared/job/limits.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
+import { longestTurn } from '../../support/turns.ts';
 import { endJob, finishBlock, jobIn, postJson, specOf, startGateway, type TestGateway } from '../gateway.ts';
 import { assertProblem } from '../problem-assertions.ts';
 
@@ -365,4 +366,14 @@ test('an unknown batch is not found, whatever its id looks like', async () => {
       await assertProblem(await fetch(`${gateway.url}/v1/batches/${id}${path}`, { method }), 'not-found');
     }
   }
+});
+
+test('lines whose jobs take long to describe leave turns for others', async () => {
+  const operands = { W: { data: [[1, 2]] }, A: { data: [[1], [2]] } };
+  const job = { operation: 'value', expression: `W${'*A*W'.repeat(120)}`, operands };
+  const batch = await accepted(Array(12).fill(job));
+  const { longestMs, totalMs } = await longestTurn(async () => {
+    assert.equal((await linesOf(batch)).length, 12);
+  });
+  assert.ok(longestMs < totalMs / 3, `${longestMs} of ${totalMs} ms in one turn`);
 });
