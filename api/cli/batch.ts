@@ -9,6 +9,7 @@ import { SERVICE_OPTIONS, withClient } from './connection.ts';
 import { CommandFailure, EXIT_CODES, type ExitCode, UsageError } from './exit-codes.ts';
 import { jobWithFiles, type UploadedFiles } from './job-file.ts';
 import { bar } from './progress.ts';
+import { afterGrace } from './run-job.ts';
 
 const CANCEL_MS_MAX = 5_000;
 
@@ -35,8 +36,15 @@ export const batch: Command = {
     if (leaves && given.text('output') !== undefined) throw new UsageError('--output needs to wait');
     return withClient(given, shell, leaves ? 'existing' : 'any', async client => {
       const lines = await readLines(text, path, client, shell.signal);
-      const submitted = await client.batches.submitText(lines, { signal: shell.signal });
-      if (!leaves) return finish(client, submitted, given, shell);
+      const submitted = await client.batches.submitText(lines, { signal: afterGrace(shell.signal) });
+      try {
+        shell.signal.throwIfAborted();
+        if (!leaves) return await finish(client, submitted, given, shell);
+      } catch (error) {
+        // Nobody else knows this batch.
+        if (shell.signal.aborted) await cancel(client, submitted);
+        throw error;
+      }
       shell.stdout.write(given.flag('json') ? `${JSON.stringify(submitted)}\n` : `${submitted.id}\n`);
       return EXIT_CODES.ok;
     });
@@ -53,23 +61,20 @@ async function readLines(text: string, path: string, client: Client, signal: Abo
 
 async function finish(client: Client, submitted: Batch, given: Arguments, shell: Shell): Promise<ExitCode> {
   const { signal, stdout } = shell;
-  try {
-    const ended = await follow(client, submitted, given.flag('json'), shell);
-    for await (const line of client.batches.jobs(ended, { signal })) {
-      stdout.write(`${given.flag('json') ? JSON.stringify(line) : lineText(line)}\n`);
-      await save(client, line, given.text('output'), signal);
-    }
-    const { succeeded } = ended.counts;
-    if (succeeded === ended.total) return EXIT_CODES.ok;
-    throw new CommandFailure(`${ended.total - succeeded} of ${ended.total} jobs did not succeed`);
-  } catch (error) {
-    if (signal.aborted) {
-      await client.batches
-        .cancel(submitted, { signal: AbortSignal.timeout(CANCEL_MS_MAX) })
-        .catch(() => undefined);
-    }
-    throw error;
+  const ended = await follow(client, submitted, given.flag('json'), shell);
+  for await (const line of client.batches.jobs(ended, { signal })) {
+    stdout.write(`${given.flag('json') ? JSON.stringify(line) : lineText(line)}\n`);
+    await save(client, line, given.text('output'), signal);
   }
+  const { succeeded } = ended.counts;
+  if (succeeded === ended.total) return EXIT_CODES.ok;
+  throw new CommandFailure(`${ended.total - succeeded} of ${ended.total} jobs did not succeed`);
+}
+
+/** Never throws. */
+async function cancel(client: Client, submitted: Batch): Promise<void> {
+  const signal = AbortSignal.timeout(CANCEL_MS_MAX);
+  await client.batches.cancel(submitted, { signal }).catch(() => undefined);
 }
 
 async function follow(

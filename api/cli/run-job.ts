@@ -24,8 +24,8 @@ export async function runJob(client: Client, input: JobInput, shell: Shell, isQu
   }
 }
 
-/** An interruption lets a submission end: the job may be there before its answer is, and is to be cancelled then. */
-function afterGrace(signal: AbortSignal): AbortSignal {
+/** An interruption lets a submission end: the work may be there before its answer is, and is to be cancelled then. */
+export function afterGrace(signal: AbortSignal): AbortSignal {
   const later = new AbortController();
   const abort = () => void setTimeout(() => later.abort(signal.reason), CANCEL_MS_MAX).unref();
   signal.throwIfAborted();

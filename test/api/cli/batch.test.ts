@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { encodeNpy, ndArray } from '../../../api/client/index.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { sendJson, sendProblem, startStandIn } from '../client/stand-in.ts';
-import { frechetHere } from './command-line.ts';
+import { frechet, frechetHere } from './command-line.ts';
 
 const NO_COUNTS = { queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0, rejected: 0 };
 const ID = 'a'.repeat(64);
@@ -121,3 +122,28 @@ test('a file that is not there is found out before anything is sent', async cont
   assert.match(stderr, /A\.npy: there is no such file/);
   assert.deepEqual(asked, []);
 });
+
+for (const waits of [[], ['--no-wait']]) {
+  test(`Ctrl-C between the making of a batch and its answer cancels it: batch ${waits.join(' ')}`, async context => {
+    let interrupt = (): void => undefined;
+    const { url, asked } = await startStandIn(context, async ({ path }, response) => {
+      const counts = { ...NO_COUNTS, queued: 1 };
+      if (path !== '/v1/batches') return sendJson(response, { id: '01JB', total: 1, counts });
+      interrupt();
+      await setTimeout(300);
+      sendJson(response, { id: '01JB', total: 1, counts }, 202);
+    });
+    const { code, stdout, stderr } = await frechet(['batch', '-', ...waits, '--url', url], {
+      input: '{"operation": "jvp", "direction": {"data": 1}}',
+      onSpawn: child => {
+        interrupt = () => void child.kill('SIGINT');
+      },
+    });
+    assert.equal(code, 130, stderr);
+    assert.equal(stdout, '');
+    assert.deepEqual(
+      asked.map(({ method, path }) => `${method} ${path}`),
+      ['POST /v1/batches', 'POST /v1/batches/01JB/cancel'],
+    );
+  });
+}
