@@ -17,8 +17,16 @@ export class HeldBodies {
     this.#bytesMax = bytesMax;
   }
 
-  /** Counts `bytes` more for the request until its answer has ended. @throws system-busy */
+  /**
+   * Counts `bytes` more for the request until its answer has ended.
+   *
+   * @throws system-busy, http-syntax (the client went away)
+   */
   hold(request: Request, bytes: number): void {
+    // Its 'close' may be over, and nothing would take the bytes off again.
+    if (request.res?.destroyed) {
+      throw new FrechetError('http-syntax', 'the connection closed before the body was read');
+    }
     if (this.#bytes + bytes > this.#bytesMax) {
       throw new FrechetError('system-busy', 'too many large bodies arrive at once; try again shortly', {
         retryAfterSeconds: RETRY_AFTER_SECONDS,

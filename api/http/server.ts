@@ -33,8 +33,12 @@ const FAREWELL_SECONDS = 2;
 /** A server that is not listening yet. */
 export function createHttpServer(app: RequestListener, restSeconds = REST_SECONDS_MAX): Server {
   const inFlight = new WeakMap<Duplex, ServerResponse>();
+  const unclosed = new WeakMap<Duplex, Set<ServerResponse>>();
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     inFlight.set(request.socket, response);
+    const responses = unclosed.get(request.socket);
+    responses?.add(response);
+    response.once('close', () => responses?.delete(response));
     response.once('finish', () => limitRest(request, restSeconds));
     app(request, response);
   };
@@ -55,8 +59,12 @@ export function createHttpServer(app: RequestListener, restSeconds = REST_SECOND
   // The body is asked for when it is read (http/body.ts), so that a refused upload is never sent.
   server.on('checkContinue', handle);
   server.on('checkExpectation', handle);
-  // Node takes its own listeners off a socket that it gives away (CONNECT), and an error without one ends the process.
-  server.on('connection', socket => socket.on('error', () => socket.destroy()));
+  server.on('connection', socket => {
+    const responses = new Set<ServerResponse>();
+    unclosed.set(socket, responses);
+    // Node takes its own listeners off a socket that it gives away (CONNECT), and an error without one ends the process.
+    socket.on('error', () => socket.destroy()).once('close', () => closeQueued(responses));
+  });
   const refused = new WeakSet<Duplex>();
   server.on('clientError', (error: ParserError, socket: Duplex) => {
     // A parser that failed fails again on every further packet; those are read and dropped.
@@ -67,6 +75,19 @@ export function createHttpServer(app: RequestListener, restSeconds = REST_SECOND
   // Node would close without a word on the method of proxies.
   server.on('connect', (_request, socket) => answerClientError(new Error('CONNECT'), socket, undefined));
   return server;
+}
+
+/**
+ * Of a connection that dropped, Node closes the answer under way. Those of pipelined requests still in line behind it
+ * would never hear of it, and whatever waits for their 'close' would stay for ever.
+ */
+function closeQueued(responses: ReadonlySet<ServerResponse>): void {
+  for (const response of responses) {
+    // One with a socket is under way, one that is finished has its 'close' on the way.
+    if (response.socket !== null || response.writableFinished) continue;
+    response.destroy();
+    response.emit('close');
+  }
 }
 
 /** Node reads what is left of an answered request to its end, and a body need not have one. */

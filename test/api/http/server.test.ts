@@ -86,3 +86,59 @@ test('a client that resets its connection, whatever it sent, ends nothing but th
     await closeServer(server, 1);
   }
 });
+
+test('an answer in line behind another is closed with its connection, and every answer once', async () => {
+  const closes = new Map<string, number>();
+  const server = createHttpServer((request, response) => {
+    const name = request.url ?? '';
+    closes.set(name, 0);
+    response.on('close', () => closes.set(name, (closes.get(name) ?? 0) + 1));
+    if (name === '/quick' || name === '/written') response.end('done');
+    if (name === '/begun') response.write('some');
+  });
+  const { port } = new URL(await listen(server, '127.0.0.1', 0));
+  try {
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.resume();
+    const names = ['/quick', '/never', '/silent', '/written', '/begun'];
+    socket.write(names.map(name => `GET ${name} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''));
+    await new Promise(resolve => setTimeout(resolve, 100));
+    assert.deepEqual([...closes.values()], [1, 0, 0, 0, 0]);
+    socket.resetAndDestroy();
+    await new Promise(resolve => setTimeout(resolve, 100));
+    assert.deepEqual(
+      [...closes],
+      names.map(name => [name, 1]),
+    );
+  } finally {
+    await closeServer(server, 1);
+  }
+});
+
+test('answers on a connection that is kept are closed once each, and leave no listener behind', async () => {
+  let closes = 0;
+  const listeners: number[] = [];
+  const server = createHttpServer((request, response) => {
+    listeners.push(request.socket.listenerCount('close'));
+    response.on('close', () => {
+      closes += 1;
+    });
+    response.end('done');
+  });
+  const { port } = new URL(await listen(server, '127.0.0.1', 0));
+  try {
+    const socket = connect(Number(port), '127.0.0.1').resume();
+    for (let i = 0; i < 20; i += 1) {
+      socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await new Promise(resolve => setTimeout(resolve, 10));
+    }
+    assert.equal(closes, 20);
+    assert.equal(listeners.at(-1), listeners[0]);
+    socket.destroy();
+    await new Promise(resolve => setTimeout(resolve, 50));
+    assert.equal(closes, 20);
+  } finally {
+    await closeServer(server, 1);
+  }
+});
