@@ -4,8 +4,10 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Response } from 'express';
 
-/** A client that takes no byte for this long has gone without saying so. */
+/** A client that takes no part of an answer for this long has gone without saying so. */
 const STALL_SECONDS_MAX = 60;
+/** Of a larger write nobody hears before all of it has left; a slow client would seem to take nothing. */
+const PART_BYTES = 64 * 1024;
 /** Writing numbers as text can go on without a pause; other requests get their turn this often. */
 const TURN_MS_MAX = 10;
 
@@ -17,14 +19,22 @@ export async function sendPieces(
 ): Promise<void> {
   let turnStartedAt = performance.now();
   for await (const piece of pieces) {
-    if (response.destroyed) return;
-    if (!response.write(piece)) await drained(response, stallSeconds);
+    for (const part of parts(piece)) {
+      if (response.destroyed) return;
+      if (!response.write(part)) await drained(response, stallSeconds);
+    }
     if (performance.now() - turnStartedAt > TURN_MS_MAX) {
       await breathe();
       turnStartedAt = performance.now();
     }
   }
   response.end();
+}
+
+/** Text comes in short pieces, and passes as it is. */
+function* parts(piece: Uint8Array | string): Generator<Uint8Array | string> {
+  if (typeof piece === 'string') yield piece;
+  else for (let at = 0; at < piece.length; at += PART_BYTES) yield piece.subarray(at, at + PART_BYTES);
 }
 
 /** Resolves when the client has taken what was written, or is given up. */

@@ -6,6 +6,9 @@ import { type Served, serve } from '../serve.ts';
 
 const PIECE = new Uint8Array(256 * 1024);
 
+const LONG_PIECE = new Uint8Array(24 * 1024 * 1024);
+const STALL_SECONDS = 0.5;
+
 let served: Served;
 let produced = 0;
 let ended = 0;
@@ -21,6 +24,10 @@ async function* endless(): AsyncGenerator<Uint8Array> {
   }
 }
 
+async function* onePiece(): AsyncGenerator<Uint8Array> {
+  yield LONG_PIECE;
+}
+
 async function* numbersAsText(count: number): AsyncGenerator<string> {
   for (let i = 0; i < count; i += 1) yield `${i}\n`;
 }
@@ -31,6 +38,14 @@ before(async () => {
       method: 'GET',
       path: '/endless',
       handle: async (_request, response) => sendPieces(response, endless(), 0.3),
+    },
+    {
+      method: 'GET',
+      path: '/long',
+      handle: async (_request, response) => {
+        response.setHeader('Content-Length', LONG_PIECE.byteLength);
+        await sendPieces(response, onePiece(), STALL_SECONDS);
+      },
     },
     {
       method: 'GET',
@@ -61,6 +76,26 @@ test('a client that reads nothing is given up, and the source is closed', async 
   const megabytes = (produced * PIECE.byteLength) / 2 ** 20;
   assert.ok(megabytes < 64, `only what sockets buffer was produced: ${megabytes} MiB`);
   socket.destroy();
+});
+
+test('a client that takes a long piece slowly, but goes on taking, gets all of it', async () => {
+  const socket = connect(served.port, '127.0.0.1');
+  let received = 0;
+  let lastAt = performance.now();
+  let longestPauseMs = 0;
+  socket.on('data', bytes => {
+    received += bytes.length;
+    longestPauseMs = Math.max(longestPauseMs, performance.now() - lastAt);
+    lastAt = performance.now();
+    socket.pause();
+    setTimeout(() => socket.resume(), 5);
+  });
+  socket.write('GET /long HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  const startedAt = performance.now();
+  await new Promise(resolve => socket.once('close', resolve));
+  const seconds = (performance.now() - startedAt) / 1000;
+  assert.ok(received > LONG_PIECE.byteLength, `${received} bytes, longest pause ${longestPauseMs} ms`);
+  assert.ok(seconds > 2 * STALL_SECONDS, `it took ${seconds} s, too quick to tell`);
 });
 
 test('a client that goes away ends the source', async () => {
