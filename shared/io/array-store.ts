@@ -136,9 +136,7 @@ export class ArrayStore {
     if (array === undefined) return false;
     await array.close();
     const removed = await this.#store.delete(arrayKey(tenant, id));
-    const { createdAt } = array.footer;
-    await this.#store.delete(uploadKey(tenant, createdAt, id));
-    await pruneShard(this.#store, `${tenantKey(tenant)}/uploads`, uploadName(createdAt, id), this.#now());
+    await this.#deleteEntry(tenant, id, uploadName(array.footer.createdAt, id));
     return removed && this.#isLive(array.footer);
   }
 
@@ -161,15 +159,13 @@ export class ArrayStore {
       const id = name.slice(bound.length + 1);
       const footer = await this.#occupant(tenant, id);
       if (footer === undefined || (footer !== 'damaged' && uploadName(footer.createdAt, id) !== name)) {
-        await this.#store.delete(`${uploads}/${shardOf(name)}/${name}`);
-        await pruneShard(this.#store, uploads, name, this.#now());
+        await this.#deleteEntry(tenant, id, name);
         continue;
       }
       if (footer !== 'damaged' && Date.parse(footer.expiresAt) > expiredBefore) continue;
       if (await isNeeded(id)) continue;
       await this.#store.delete(arrayKey(tenant, id));
-      await this.#store.delete(`${uploads}/${shardOf(name)}/${name}`);
-      await pruneShard(this.#store, uploads, name, this.#now());
+      await this.#deleteEntry(tenant, id, name);
       removed += 1;
     }
     return removed;
@@ -195,24 +191,37 @@ export class ArrayStore {
       createdAt: live ? occupant.createdAt : new Date(now).toISOString(),
       expiresAt: new Date(now + ARRAY_RETENTION_SECONDS * 1000).toISOString(),
     };
+    const entry = entryKey(tenant, uploadName(footer.createdAt, upload.id));
     await object.write(encodeFooter(footer));
     if (live) {
       await object.commit(key, { exclusive: false });
+      // A deletion may have taken the entry along meanwhile; without one the array would never be listed or collected.
+      if ((await this.#store.stat(entry)) === undefined)
+        await this.#store.put(entry, [], { exclusive: false });
       return { array: metadataOf(footer), created: false };
     }
     // The entry first: an array that exists is always listed.
-    await this.#store.put(uploadKey(tenant, footer.createdAt, upload.id), [], { exclusive: false });
+    await this.#store.put(entry, [], { exclusive: false });
     const exclusive = occupant === undefined;
     while (!(await object.commit(key, { exclusive }))) {
       // Somebody uploaded the same bytes at the same time. Theirs stays, unless it has been deleted meanwhile.
       const winner = await this.get(tenant, upload.id);
       if (winner === undefined) continue;
-      if (winner.createdAt !== footer.createdAt) {
-        await this.#store.delete(uploadKey(tenant, footer.createdAt, upload.id));
-      }
+      if (winner.createdAt !== footer.createdAt) await this.#store.delete(entry);
       return { array: winner, created: false };
     }
     return { array: metadataOf(footer), created: true };
+  }
+
+  /** An upload of the same bytes that has brought the array back since it was removed must not lose its entry to this. */
+  async #deleteEntry(tenant: string, id: string, name: string): Promise<void> {
+    await this.#store.delete(entryKey(tenant, name));
+    const footer = await this.#occupant(tenant, id);
+    if (typeof footer === 'object' && uploadName(footer.createdAt, id) === name) {
+      await this.#store.put(entryKey(tenant, name), [], { exclusive: false });
+    } else {
+      await pruneShard(this.#store, `${tenantKey(tenant)}/uploads`, name, this.#now());
+    }
   }
 
   /** What lies under an array's name: its footer, whether expired or not, or damage, which an upload replaces. */
@@ -297,7 +306,6 @@ function uploadName(createdAt: string, id: string): string {
   return `${encodeTime(Date.parse(createdAt))}-${id}`;
 }
 
-function uploadKey(tenant: string, createdAt: string, id: string): string {
-  const name = uploadName(createdAt, id);
+function entryKey(tenant: string, name: string): string {
   return `${tenantKey(tenant)}/uploads/${shardOf(name)}/${name}`;
 }

@@ -212,13 +212,64 @@ test('a source that breaks off, and an upload that is discarded, leave nothing',
 function staging(store: Store, change: (object: StagedObject) => Partial<StagedObject>): Store {
   const stage = async () => {
     const object = await store.stage();
-    const { size } = object;
     const write = (bytes: Uint8Array) => object.write(bytes);
     const discard = () => object.discard();
     const commit: StagedObject['commit'] = (key, options) => object.commit(key, options);
-    return { size, write, discard, commit, ...change(object) };
+    return {
+      get size() {
+        return object.size;
+      },
+      write,
+      discard,
+      commit,
+      ...change(object),
+    };
   };
   return { stage } as Partial<Store> as Store; // all that receiving asks
+}
+
+/** A store that is different in this. */
+function changed(store: Store, change: Partial<Store>): Store {
+  return new Proxy(store, {
+    get(target, property) {
+      const value: unknown = Reflect.get(change, property) ?? Reflect.get(target, property, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+for (const [when, isEntryLast] of [
+  ['has removed it', false],
+  ['has removed it, but not yet its entry,', true],
+] as const) {
+  test(`an array that an upload brings back after a deletion ${when} is listed and collected`, async context => {
+    const { store, clock, arrays } = await setUp(context);
+    await upload(arrays);
+    let uploaded: Promise<unknown> = Promise.resolve();
+    let deleted: Promise<unknown> = Promise.resolve();
+    const deleting = changed(store, {
+      delete: async key => {
+        if (isEntryLast && key.includes('/uploads/')) await uploaded;
+        return store.delete(key);
+      },
+    });
+    const { stage } = staging(store, object => ({
+      commit: async (key, options) => {
+        deleted = new ArrayStore(deleting, () => clock.now).delete('default', ID);
+        if (!isEntryLast) await deleted;
+        while ((await arrays.get('default', ID)) !== undefined) await sleep(1);
+        return object.commit(key, options);
+      },
+    }));
+    uploaded = upload(new ArrayStore(changed(store, { stage }), () => clock.now));
+    await uploaded;
+    await deleted;
+    assert.deepEqual((await arrays.list('default', 10)).data, [await arrays.get('default', ID)]);
+    clock.now += 2 * ARRAY_RETENTION_SECONDS * 1000;
+    assert.equal(await arrays.collectExpired('default', 3_600, async () => false), 1);
+    assert.deepEqual(await store.list('tenants/default/arrays'), []);
+    assert.deepEqual(await store.list('tenants/default/uploads'), []);
+  });
 }
 
 test('a source that breaks off while a chunk is being written is discarded after that', async context => {
