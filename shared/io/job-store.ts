@@ -39,6 +39,8 @@ export class JobStore {
   readonly #store: Store;
   readonly #claims: Claims;
   readonly #now: () => number;
+  /** Those under way in this process, by the key of the job. */
+  readonly #deletions = new Map<string, Promise<boolean>>();
 
   /** `now` answers milliseconds since the epoch. */
   constructor(store: Store, now: () => number = Date.now) {
@@ -201,17 +203,28 @@ export class JobStore {
   /**
    * Removes a finished job. Its claim goes before the spec, so that a claim without a spec is one to be followed. With
    * the spec the job is absent, and nobody takes it for unfinished.
-   * The outcome goes last, so that a deletion cut short is recognised and repeated.
+   * The outcome goes last, so that a deletion cut short is recognised and repeated. Of many at once, one is told true.
    */
-  async deleteJob(tenant: string, jobId: string): Promise<void> {
+  async deleteJob(tenant: string, jobId: string): Promise<boolean> {
+    const key = jobKey(tenant, jobId);
+    // The last of a group takes the tombstones along, which would let another that is as far believe it was first.
+    const first = this.#deletions.get(key);
+    if (first !== undefined) return first.then(() => false);
+    const deletion = this.#deleteJob(tenant, jobId).finally(() => this.#deletions.delete(key));
+    this.#deletions.set(key, deletion);
+    return deletion;
+  }
+
+  async #deleteJob(tenant: string, jobId: string): Promise<boolean> {
     const key = jobKey(tenant, jobId);
     if ((await this.batches.readSpec(tenant, jobId)) !== undefined) return this.#deleteLine(tenant, jobId);
     const claim = (await this.#readDocument<StoredSpec>(tenant, jobId, 'spec'))?.claim;
     if (claim !== undefined) await this.#claims.remove(tenant, claim);
-    await this.#store.delete(`${key}/spec`);
+    const wasThere = await this.#store.delete(`${key}/spec`);
     await this.#store.deletePrefix(`${key}/blocks`);
     await this.#store.deletePrefix(key);
     await pruneShard(this.#store, `tenants/${tenant}/jobs`, jobId, this.#now());
+    return wasThere;
   }
 
   /**
@@ -232,13 +245,14 @@ export class JobStore {
   }
 
   /** A line cannot be cut out of its batch: what says that its job is gone stays for as long as the batch. */
-  async #deleteLine(tenant: string, jobId: string): Promise<void> {
+  async #deleteLine(tenant: string, jobId: string): Promise<boolean> {
     const key = jobKey(tenant, jobId);
     const state = (await this.finalState(tenant, jobId)) ?? 'cancelled';
-    await this.#putDocument(`${key}/deleted`, { version: 1, state });
+    const wasThere = await this.#putDocument(`${key}/deleted`, { version: 1, state });
     await this.#store.deletePrefix(`${key}/blocks`);
     await this.#store.delete(`${key}/outcome`);
     await this.#deleteGroupOf(tenant, jobId);
+    return wasThere;
   }
 
   /** Nobody asked for a group as such, so it goes with the last of its jobs. */

@@ -122,6 +122,27 @@ test('a tenant may store so many bytes; deleting a job frees its result', async 
   await assertRefused(twenty, 'too-many-requests', 'bytes');
 });
 
+test('of many deletions of a job at once one frees its result, and to the others it is absent', async () => {
+  const deps = changed(limited({ storedBytes: 1000 }));
+  const stored = async () => deps.live.storedBytes('deletions');
+  // One that lies by itself, as those with a key do, and a group of one and of two.
+  const jobs = [
+    await submitJob(deps, 'deletions', SUBMISSION, 'key'),
+    ...(await Promise.all([1, 2, 3].map(() => submitJob(deps, 'deletions', SUBMISSION)))),
+  ];
+  for (const { spec } of jobs) {
+    await endJob(gateway, spec);
+    const before = await stored();
+    const answers = await Promise.allSettled(
+      Array.from({ length: 30 }, () => removeJob(deps, 'deletions', spec.id)),
+    );
+    const refused = answers.filter(answer => answer.status === 'rejected');
+    assert.deepEqual(new Set(refused.map(({ reason }) => reason.code)), new Set(['not-found']));
+    assert.equal(refused.length, 29);
+    assert.equal(await stored(), before! - 8);
+  }
+});
+
 test('what a tenant had stored before anybody counted is measured', async () => {
   await submit({}, 'measured');
   await submit({}, 'measured');

@@ -178,6 +178,16 @@ test('a deletion removes the spec first and the outcome last, and can be repeate
   assert.deepEqual(await store.list('tenants/default/jobs'), []);
 });
 
+test('of many deletions at once one is told that it removed the job', async context => {
+  const { store, jobs } = await setUp(context);
+  const many = [jobs, new JobStore(store), jobs, new JobStore(store), jobs];
+  await jobs.createSpec(spec());
+  await jobs.putOutcome({ tenant: 'default', id: ID }, outcome('cancelled'));
+  const answers = await Promise.all(many.map(one => one.deleteJob('default', ID)));
+  assert.equal(answers.filter(Boolean).length, 1);
+  assert.equal(await jobs.deleteJob('default', ID), false);
+});
+
 test('text that is no ULID names no job', async context => {
   const { jobs } = await setUp(context);
   for (const id of [
