@@ -177,7 +177,7 @@ async function store(
   const { tenant, id } = about;
   const bytes = writer.bytes + totals.resultBytes;
   const work = { tenant, id, jobs: totals.jobs, flops: totals.flops, bytes };
-  if (work.jobs > 0) await admit(deps, work);
+  await admit(deps, work);
   let isNew: boolean;
   try {
     await claim?.();
@@ -191,7 +191,11 @@ async function store(
   }
   const footer = await deps.jobs.batches.footer(tenant, id);
   assert(footer !== undefined, 'a batch that was stored is there');
-  if (!isNew) return { footer, isReplay: true };
+  if (!isNew) {
+    // Its place is that of the other, which has the same id; its bytes came once.
+    await deps.storedBytes.giveBack(tenant, bytes);
+    return { footer, isReplay: true };
+  }
   for (const [operation, count] of totals.operations) {
     deps.metrics.frechet_jobs_submitted_total.inc({ operation }, count);
   }

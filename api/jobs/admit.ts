@@ -28,7 +28,7 @@ export interface Work {
   readonly id: string;
   readonly jobs: number;
   readonly flops: bigint;
-  /** What the store will hold of it: results, and arrays that came with it. */
+  /** What the store will hold of it: results, and arrays or lines that came with it. */
   readonly bytes: number;
 }
 
@@ -57,8 +57,10 @@ export async function requireQueue({
  */
 export async function admit(deps: AdmitDeps, work: Work): Promise<void> {
   const storeBytesMax = await requireSpace(deps, work.bytes);
-  await requireMovingQueue(deps);
+  // Lines of a batch that were all rejected wait for nobody, but are stored.
+  if (work.jobs > 0) await requireMovingQueue(deps);
   await deps.storedBytes.reserve(work.tenant, work.bytes);
+  if (work.jobs === 0) return;
   try {
     await takePlace(deps, work, storeBytesMax);
   } catch (error) {

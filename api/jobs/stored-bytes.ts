@@ -1,5 +1,5 @@
-// How many bytes a tenant keeps in the store: arrays as uploaded, results as planned from the acceptance of their job
-// until its deletion. Counted only for tenants that have a limit. The count is a hint in Redis that expires; then it is
+// How many bytes a tenant keeps in the store: arrays as uploaded, the lines of its batches, results as planned from the
+// acceptance of their job until its deletion. Counted only for tenants that have a limit. The count is a hint in Redis that expires; then it is
 // measured again from the store.
 
 import { FrechetError } from '../../shared/errors.ts';
@@ -70,6 +70,11 @@ async function measure({ arrays, jobs }: StoredDeps, tenant: string): Promise<nu
     for (const array of page.data) bytes += array.bytes;
     cursor = page.nextCursor ?? undefined;
   } while (cursor !== undefined);
+  for await (const id of jobs.batches.ids(tenant)) {
+    const footer = await jobs.batches.footer(tenant, id);
+    // A group's lines are specs, which are not counted where they lie by themselves either.
+    if (footer !== undefined && footer.isGroup !== true) bytes += footer.bytes;
+  }
   for await (const jobId of jobs.jobIds(tenant)) {
     const spec = await jobs.readSpec(tenant, jobId);
     if (spec !== undefined) bytes += planJob(spec).result.dataBytes ?? 0;

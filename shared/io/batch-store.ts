@@ -97,8 +97,9 @@ export class BatchWriter {
     this.#store = store;
   }
 
+  /** Of the records and their index. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytes + this.#index.length * INDEX_ENTRY_BYTES;
   }
 
   async add(record: BatchRecord, arrays: Iterable<string>): Promise<void> {

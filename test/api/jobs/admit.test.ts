@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { anonymousTenants, type TenantLimits } from '../../../api/auth/tenants.ts';
+import { acceptBatch } from '../../../api/batches/accept.ts';
 import type { GatewayDeps } from '../../../api/deps.ts';
 import { requireQueue } from '../../../api/jobs/admit.ts';
 import { createDrainRate } from '../../../api/jobs/drain-rate.ts';
@@ -149,6 +150,28 @@ test('what a tenant had stored before anybody counted is measured', async () => 
   await assertRefused(limited({ storedBytes: 23 }), 'too-many-requests', 'measured');
   assert.equal(await gateway.deps.live.storedBytes('measured'), 16);
   await submit(limited({ storedBytes: 24 }), 'measured');
+});
+
+test('a batch of nothing but rejected lines is weighed, counted and measured as what it stores', async () => {
+  async function* lines() {
+    for (let number = 1; number <= 10; number += 1) yield { number, document: { body: number } };
+  }
+  const send = (change: Partial<GatewayDeps>) =>
+    acceptBatch(changed(change), 'rejected', lines(), undefined, () => '');
+  const { footer } = await send({});
+  assert.equal(footer.rejected, 10);
+  const two = limited({ storedBytes: 2 * footer.bytes });
+  await send(two);
+  const [filesBefore, storedBefore] = [
+    await gateway.storedFiles(),
+    await gateway.deps.live.storedBytes('rejected'),
+  ];
+  assert.ok(Math.abs(storedBefore! - 2 * footer.bytes) <= 10, `${storedBefore} bytes are counted`);
+  await assert.rejects(send(two), { code: 'too-many-requests' });
+  const usage = async () => ({ freeBytes: STORE_RESERVE_BYTES_MAX + 100, totalBytes: 2 ** 40 });
+  await assert.rejects(send({ store: { ...gateway.deps.store, usage } }), { code: 'store-full' });
+  assert.deepEqual(await gateway.storedFiles(), filesBefore);
+  assert.equal(await gateway.deps.live.storedBytes('rejected'), storedBefore);
 });
 
 test('where the oldest waiting job has waited too long nothing new is accepted', async () => {
