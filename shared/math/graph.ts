@@ -72,8 +72,9 @@ function encodeParams(params: object): string {
 export const build = {
   input: (name: string, role: Role, shape: Shape): InputNode =>
     intern('input', [], { name, role, rows: shape.rows, cols: shape.cols }) as InputNode, // by its name
-  /** A finite number, 1×1. */
-  constant: (value: number): Node => intern('constant', [], { value }),
+  /** A finite number, 1×1. @param error how far it may be from the number that it stands for */
+  constant: (value: number, error = 0): Node =>
+    intern('constant', [], error === 0 ? { value } : { value, error }),
   /** The identity matrix. */
   identity: (size: number): Node => intern('identity', [], { size }),
   /** A·B */

@@ -4,7 +4,7 @@
 
 import { AssertionError, assert } from '../assert.ts';
 import { build, type Node, topologicalOrder } from './graph.ts';
-import { foldCoefficients } from './scalars.ts';
+import { addCoefficients, foldConstant } from './scalars.ts';
 import { elementCount, isScalar, type Shape } from './shape.ts';
 
 /** One term. A factor that is absent is an identity. */
@@ -120,8 +120,7 @@ function withRight(around: Term, b: Node): Term {
 }
 
 function withScalar(around: Term, s: Node): Term {
-  const coefficient =
-    s.primitive === 'constant' ? foldCoefficients(s.params.value, around.coefficient) : undefined;
+  const coefficient = foldConstant(around.coefficient, s);
   return coefficient === undefined
     ? { ...around, scalars: [...around.scalars, s] }
     : { ...around, coefficient };
@@ -146,7 +145,7 @@ function append(factor: Node | undefined, b: Node): Node {
 }
 
 /**
- * Terms with equal factors become one, where their coefficients have one sign: 2W − W and 2W + 0·W keep both terms,
+ * Terms with equal factors become one, where their coefficients have one sign and their sum is exact: 2W − W and 2W + 0·W keep both terms,
  * for they are NaN where W is infinite, and W is not.
  */
 function mergeTerms(terms: readonly Term[], domainIsScalar: boolean): Term[] {
@@ -155,8 +154,8 @@ function mergeTerms(terms: readonly Term[], domainIsScalar: boolean): Term[] {
   for (const given of terms) {
     const term = domainIsScalar ? { ...given, transposed: false } : given;
     const place = places.placeOf(term, merged.length);
-    const coefficient = (merged[place]?.coefficient ?? 0) + term.coefficient;
-    if (place === merged.length || !Number.isFinite(coefficient)) merged.push(term);
+    const coefficient = addCoefficients(merged[place]?.coefficient ?? 0, term.coefficient);
+    if (place === merged.length || coefficient === undefined) merged.push(term);
     else merged[place] = { ...term, coefficient };
   }
   return merged;

@@ -23,7 +23,8 @@ export function magnitudeOf(root: Node): Node {
       case 'input':
         return build.input(`|${node.params.name}|`, node.params.role, node.shape);
       case 'constant':
-        return build.constant(Math.abs(node.params.value));
+        // What it lost before is to be a rounding like any other.
+        return build.constant(Math.abs(node.params.value) + (node.params.error ?? 0) * 2 ** 53);
       default:
         return rebuild(node, inputs);
     }

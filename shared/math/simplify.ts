@@ -5,7 +5,7 @@
 import { assert } from '../assert.ts';
 import { reassociate } from './chain.ts';
 import { build, type Node, placeOf, rebuild, rewrite, topologicalOrder } from './graph.ts';
-import { gather, peel, type Scaled, wrap } from './scalars.ts';
+import { addCoefficients, gather, peel, type Scaled, sumError, wrap } from './scalars.ts';
 import { isScalar } from './shape.ts';
 
 /**
@@ -94,8 +94,8 @@ function throughTransposes(node: Node, given: Orientation): { base: Node; orient
 }
 
 /**
- * (sA)B → s(AB) and the like for every product, a(bX) → (ab)X for numbers, 1·X → X, aX + bX → (a + b)X,
- * sums and products of numbers → a number: what is left of scale factors stands on top, the number first.
+ * (sA)B → s(AB) and the like for every product, a(bX) → (ab)X and aX + bX → (a + b)X where no number is rounded by it,
+ * 1·X → X, sums of numbers → a number: what is left of scale factors stands on top, the number first.
  */
 export function pullScales(roots: readonly Node[]): Node[] {
   const places = rewrite(roots, (node, inputs) => {
@@ -146,8 +146,34 @@ function pullScale(inputs: readonly Node[]): Node {
 function mergeSummands(parts: readonly Scaled[]): Node | undefined {
   const [a, b] = parts;
   if (a === undefined || b === undefined || a.core !== b.core) return undefined;
+  const numbers = [numberOf(a), numberOf(b)] as const;
+  if (numbers[0] !== undefined && numbers[1] !== undefined) return addNumbers(numbers[0], numbers[1]);
   const sameScalars = a.scalars.length === b.scalars.length && a.scalars.every((s, i) => s === b.scalars[i]);
-  const coefficient = a.coefficient + b.coefficient;
-  const isSafe = a.core.primitive === 'constant' || a.coefficient * b.coefficient > 0;
-  return sameScalars && isSafe && Number.isFinite(coefficient) ? wrap({ ...a, coefficient }) : undefined;
+  const coefficient = addCoefficients(a.coefficient, b.coefficient);
+  const isSafe = a.coefficient * b.coefficient > 0;
+  return sameScalars && isSafe && coefficient !== undefined ? wrap({ ...a, coefficient }) : undefined;
+}
+
+/** A number, and how far it may be from what it stands for. */
+interface Inexact {
+  readonly value: number;
+  readonly error: number;
+}
+
+/** Undefined for what is no number, or one that has factors of its own. */
+function numberOf({ coefficient, scalars, core }: Scaled): Inexact | undefined {
+  if (core.primitive !== 'constant') return undefined;
+  const [only, ...more] = scalars;
+  if (only === undefined) return { value: coefficient, error: 0 };
+  if (only.primitive !== 'constant' || more.length > 0 || Math.abs(coefficient) !== 1) return undefined;
+  return { value: coefficient * only.params.value, error: only.params.error ?? 0 };
+}
+
+/** In twice the precision of a matrix of either dtype, or as good as that: what is lost is known. */
+function addNumbers(a: Inexact, b: Inexact): Node | undefined {
+  const value = a.value + b.value;
+  if (!Number.isFinite(value)) return undefined;
+  // Sums of errors are rounded up.
+  const error = (a.error + b.error + Math.abs(sumError(a.value, b.value, value))) * (1 + 2 ** -50);
+  return build.constant(value, error);
 }

@@ -6,6 +6,7 @@
 import { DTYPES, type Dtype } from '../../shared/math/dtype.ts';
 import { transposeView } from '../../shared/math/view.ts';
 import { type CombineStep, type Placed, type Plan, REGION } from '../plan/plan.ts';
+import { roundTo } from '../plan/terms.ts';
 import { rowTiles } from '../plan/tiles.ts';
 import { gamma } from '../verify/bounds.ts';
 import type { FactorSizes, StepProof } from './prove.ts';
@@ -38,7 +39,11 @@ const SLACK = 1 + 2 ** -20;
 export function createErrorBounds(plan: Plan, { dtype, threads, view, runTask }: ProbeOptions) {
   const { unitRoundoff, smallest } = DTYPES[dtype];
   const isFollowed = plan.steps.every(({ kind }) => kind === 'combine');
-  let entries: Entry[] = [];
+  /** Numbers of the expression are rounded where they lie in memory. */
+  let entries: Entry[] = plan.constants.map(({ offset, value, error = 0 }) => {
+    const absolute = error + Math.abs(value - roundTo(dtype, value));
+    return { start: offset, stop: offset + 1, absolute, size: Math.abs(value) };
+  });
 
   /** The error of what a view reads: everything that is known to lie there. */
   function errorOf(placed: Placed, members: number): number {

@@ -41,7 +41,7 @@ export type Drafting = ReturnType<typeof createDrafting>;
 export function createDrafting(dtype: Dtype, members: number) {
   const elementBytes = DTYPES[dtype].bytes;
   const buffers: Buffer[] = [];
-  const constants: { readonly buffer: Buffer; readonly value: number }[] = [];
+  const constants: { readonly buffer: Buffer; readonly value: number; readonly error?: number }[] = [];
   const streamed: (Omit<StreamedSlab, 'byteOffset'> & { readonly slot: Buffer; readonly offset: number })[] =
     [];
   /** Slabs of one step lie in one of them, those of the next streaming step in the other. */
@@ -110,10 +110,10 @@ export function createDrafting(dtype: Dtype, members: number) {
       return places;
     },
 
-    constant(value: number): Draft {
+    constant(number: { readonly value: number; readonly error?: number }): Draft {
       const home = buffer(elementBytes);
       home.first = 0; // it is written before the first step
-      constants.push({ buffer: home, value });
+      constants.push({ buffer: home, ...number });
       return { ...denseView(1, 1, 0), memberStride: 0, home };
     },
 
@@ -176,7 +176,10 @@ export function createDrafting(dtype: Dtype, members: number) {
         dtype,
         inputs,
         streamed: streamed.map(({ slot, offset, ...slab }) => ({ ...slab, byteOffset: at(slot) + offset })),
-        constants: constants.map(({ buffer: home, value }) => ({ offset: at(home) / elementBytes, value })),
+        constants: constants.map(({ buffer: home, ...number }) => ({
+          offset: at(home) / elementBytes,
+          ...number,
+        })),
         steps: placed,
         regionBytes: totalBytes,
         result: { byteOffset: at(result), bytes: result.bytes },

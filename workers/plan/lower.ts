@@ -88,7 +88,7 @@ function locate(lowering: Lowering, node: Node): Draft {
     case 'input':
       return inputView(lowering, node, wholeRegion(node));
     case 'constant':
-      return lowering.drafting.constant(node.params.value);
+      return lowering.drafting.constant(node.params);
     case 'transpose': {
       const draft = viewOf(lowering, node.inputs[0]);
       return { ...draft, ...transposeView(draft) };

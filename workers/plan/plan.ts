@@ -75,8 +75,12 @@ export interface Plan {
   readonly inputs: readonly InputSlab[];
   /** In the order of their steps. */
   readonly streamed: readonly StreamedSlab[];
-  /** Numbers written into the region before the first step; offsets in elements. */
-  readonly constants: readonly { readonly offset: number; readonly value: number }[];
+  /** Numbers written into the region before the first step, and how far each is from what it stands for; offsets in elements. */
+  readonly constants: readonly {
+    readonly offset: number;
+    readonly value: number;
+    readonly error?: number;
+  }[];
   readonly steps: readonly Step[];
   readonly regionBytes: number;
   /** Where the outputs lie in the region, one after the other, each with all its members. */

@@ -4,7 +4,7 @@
 import type { Dtype } from '../../shared/math/dtype.ts';
 import { type Node, topologicalOrder } from '../../shared/math/graph.ts';
 import { PRIMITIVES } from '../../shared/math/primitives/index.ts';
-import { foldCoefficients } from '../../shared/math/scalars.ts';
+import { foldConstant } from '../../shared/math/scalars.ts';
 import { residentInputs, type Streaming } from '../../shared/math/streams.ts';
 
 /** One summand: coefficient times the node's value; `opened` where the step computes it, else it is read. */
@@ -60,15 +60,15 @@ export function analyseSums(outputs: readonly Node[], dtype: Dtype, streaming: S
 
 /** c·(aX) as (ca)·X, unless ca says another thing than its factors: then aX is a step of its own. */
 function foldedConstant(node: Node, coefficient: number): Pick<Summand, 'node' | 'coefficient'> | undefined {
-  if (node.primitive !== 'scale' || node.inputs[0].primitive !== 'constant') return undefined;
-  const { value } = node.inputs[0].params;
-  const folded = coefficient === 1 ? value : foldCoefficients(coefficient, value);
+  if (node.primitive !== 'scale') return undefined;
+  const folded = foldConstant(coefficient, node.inputs[0]);
   return folded === undefined ? undefined : { node: node.inputs[1], coefficient: folded };
 }
 
 /** Whether a step that computes the node can scale it by the coefficient: a kernel rounds α to its dtype, which must not lose it. */
 function isComputedWith(coefficient: number, node: Node, dtype: Dtype): boolean {
-  if (node.primitive === 'scale' && node.inputs[0].primitive === 'constant') return false;
+  // A number that is exact is the coefficient of its own step; one that is not lies in memory, as any scalar.
+  if (node.primitive === 'scale' && foldConstant(1, node.inputs[0]) !== undefined) return false;
   if (node.primitive !== 'matmul' || dtype === 'float64') return isStep(node);
   const size = Math.abs(coefficient);
   return size === 0 || (size >= FLOAT32_NORMAL_MIN && Number.isFinite(Math.fround(size)));

@@ -8,8 +8,8 @@ export const constant = leaf<'constant'>({
     assert(Number.isFinite(value), 'a constant is finite');
     return shape(1, 1);
   },
-  bound: ({ params: { value } }, { unitRoundoff, smallest }) => {
-    const norm = Math.abs(value);
-    return { norm, error: norm === 0 ? 0 : unitRoundoff * norm + smallest };
+  bound: ({ params: { value, error = 0 } }, { unitRoundoff, smallest }) => {
+    const size = Math.abs(value);
+    return { norm: size + error, error: error + (size === 0 ? 0 : unitRoundoff * size + smallest) };
   },
 });

@@ -23,7 +23,11 @@ interface DifferentiableSignatures {
     inputs: readonly [];
     params: { readonly name: string; readonly role: Role; readonly rows: number; readonly cols: number };
   };
-  constant: { inputs: readonly []; params: { readonly value: number } };
+  constant: {
+    inputs: readonly [];
+    /** `error`: how far a rounded sum of numbers may be from what it stands for; absent where it is exact. */
+    params: { readonly value: number; readonly error?: number };
+  };
   identity: { inputs: readonly []; params: { readonly size: number } };
   matmul: { inputs: readonly [Node, Node]; params: Nothing };
   add: { inputs: readonly [Node, Node]; params: Nothing };

@@ -6,6 +6,7 @@ import { after, describe, test } from 'node:test';
 import { derive, type Operation } from '../../../shared/math/derive.ts';
 import type { Dtype } from '../../../shared/math/dtype.ts';
 import { inputsOf, type Node } from '../../../shared/math/graph.ts';
+import { componentwiseFactor, magnitudeOf } from '../../../shared/math/magnitude.ts';
 import { shape } from '../../../shared/math/shape.ts';
 import { graphOf } from '../../shared/math/expressions.ts';
 import { tabulate } from '../../support/evaluate.ts';
@@ -122,5 +123,67 @@ describe('a bound does not underflow where its result does not', () => {
     const { values, report } = await run({ text: '1e200*(A*W*B)', operation: 'jacobian', inputs });
     assert.ok(Math.abs(values[0]! - 2.343e-199) <= 1e-214);
     assert.ok(report.errorBound!.absolute >= 2 ** -53 * 2.343e-199);
+  });
+});
+
+describe('what is lost of the numbers of an expression is in the bound', () => {
+  /** Each with the exact sum of its elements for a W of ones, as a multiple of 2⁻²⁰⁰. */
+  const exactly = (terms: readonly (readonly number[])[]) =>
+    terms.reduce(
+      (sum, factors) =>
+        sum +
+        factors.reduce((product, x) => product * scaledInteger(x), 1n) *
+          2n ** BigInt(200 * (3 - factors.length)),
+      0n,
+    );
+  const scaledInteger = (x: number) => {
+    let [integer, exponent] = [x, 0];
+    for (; !Number.isInteger(integer); integer *= 2) exponent += 1;
+    return BigInt(integer) * 2n ** BigInt(200 - exponent);
+  };
+  const TEXTS: Readonly<Record<string, readonly (readonly number[])[]>> = {
+    'W + 1e-20*W': [[1], [1e-20]],
+    '(1+1e-20)*W': [[1], [1e-20]],
+    '3*(0.3333333333333333*W)': [[3, 0.3333333333333333]],
+    '0.1*(10*W)': [[0.1, 10]],
+    '(0.1+0.2-0.3)*W': [[0.1], [0.2], [-0.3]],
+    '0.1*W+0.2*W-0.3*W': [[0.1], [0.2], [-0.3]],
+    '(0.1*0.7)*(0.3*W)': [[0.1, 0.7, 0.3]],
+    '(0.1+0.7)*(0.3*W)': [
+      [0.1, 0.3],
+      [0.7, 0.3],
+    ],
+  };
+  for (const [text, terms] of Object.entries(TEXTS)) {
+    for (const dtype of ['float64', 'float32'] as const) {
+      for (const operation of ['value', 'jacobian'] as const)
+        test(`${operation} of ${text} in ${dtype}`, async () => {
+          const { values, report } = await run({ text, dtype, operation, inputs: { W: [[1]] } });
+          const difference = scaledInteger(values[0]!) * 2n ** 400n - exactly(terms);
+          const error = Number(difference < 0n ? -difference : difference) * 2 ** -600;
+          assert.ok(error <= report.errorBound!.absolute, `${error} ≤ ${report.errorBound!.absolute}`);
+          assert.ok(report.errorBound!.absolute <= (dtype === 'float32' ? 2 ** -20 : 2 ** -48));
+        });
+    }
+  }
+
+  test('each of its elements, too', async () => {
+    const root = rootOf('(0.1+0.2-0.3)*W', 'value', { W: [[1]] });
+    const magnitude = magnitudeOf(root);
+    const one = [tabulate(1, 1, () => 1)];
+    const { values } = await runProgram(
+      machine,
+      {
+        outputs: [root, magnitude],
+        order: 'C',
+        dtype: 'float64',
+        members: [0, 1],
+        inputs: new Map(['W', '|W|'].map(name => [name, { order: 'C', dtype: 'float64', stacked: false }])),
+        chunkBytes: 4096,
+      },
+      { W: one, '|W|': one },
+    );
+    const error = Math.abs(values[0]! - 2.7755575615628914e-17);
+    assert.ok(error > 0 && error <= componentwiseFactor(root, 'float64') * values[1]!);
   });
 });
