@@ -28,7 +28,7 @@ export interface Work {
   readonly id: string;
   readonly jobs: number;
   readonly flops: bigint;
-  /** What the store will hold of it: results, and arrays or lines that came with it. */
+  /** What the store will hold of it: results, lines, and arrays inside the request. */
   readonly bytes: number;
 }
 

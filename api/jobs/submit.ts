@@ -44,7 +44,7 @@ export async function submitJob(
   const isAlone = request !== undefined || bringsArrays(job, submission.parts) || isRecorded();
   if (!isAlone && isSmallJob(job.plan))
     return { ...(await deps.smallJobs.submit(tenant, job)), isReplay: false };
-  const work = workOf(job, submission.parts);
+  const work = workOf(job);
   await admit(deps, work);
   let isStored: boolean;
   try {
@@ -80,11 +80,11 @@ async function findIfThere({ jobs }: SubmitDeps, tenant: string, id: string): Pr
   return (await jobs.readSpec(tenant, id)) === undefined ? undefined : findJob(jobs, tenant, id);
 }
 
-function workOf({ spec, plan, inlineArrays }: PreparedJob, parts: Submission['parts']): Work {
+/** Arrays that were sent along have been staged and counted as they came. */
+function workOf({ spec, plan, inlineArrays }: PreparedJob): Work {
   const needed = arraysOf(spec);
   const inline = [...inlineArrays].filter(([id]) => needed.has(id)).map(([, { data }]) => data.byteLength);
-  const sent = [...parts.values()].filter(({ id }) => needed.has(id)).map(({ bytes }) => bytes);
-  const bytes = [plan.result.dataBytes ?? 0, ...inline, ...sent].reduce((sum, one) => sum + one, 0);
+  const bytes = [plan.result.dataBytes ?? 0, ...inline].reduce((sum, one) => sum + one, 0);
   return { tenant: spec.tenant, id: spec.id, jobs: 1, flops: plan.flops, bytes };
 }
 
@@ -103,9 +103,7 @@ async function storeArrays(
     if (!created) await deps.storedBytes.giveBack(spec.tenant, array.bytes);
   }
   for (const part of parts.values()) {
-    if (!needed.has(part.id)) continue;
-    const { created } = await part.commit();
-    if (!created) await deps.storedBytes.giveBack(spec.tenant, part.bytes);
+    if (needed.has(part.id)) await part.commit();
   }
 }
 

@@ -2,7 +2,6 @@
 
 import type { Request, Response } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
-import { type ArrayHeader, dataBytes } from '../../shared/io/array-header.ts';
 import type { ArrayMetadata, OpenArray } from '../../shared/io/array-store.ts';
 import { JSON_BODY_BYTES_MAX } from '../../shared/job/limits.ts';
 import type { GatewayDeps } from '../deps.ts';
@@ -13,13 +12,10 @@ import { ARRAY_MEDIA_TYPES, type ArrayMediaType, answerArray } from '../http/rep
 import { pathParameter, type Route } from '../http/route.ts';
 import type { Place } from '../http/turnstile.ts';
 import { inTurn } from '../http/uploads.ts';
-import { requireSpace } from '../jobs/admit.ts';
 import { arrayInUse } from '../jobs/array-use.ts';
+import { type StageDeps, stageArray } from '../jobs/stage-array.ts';
 
-type ArrayDeps = Pick<
-  GatewayDeps,
-  'arrays' | 'batchProgress' | 'jobs' | 'live' | 'openJobs' | 'store' | 'storedBytes'
->;
+type ArrayDeps = StageDeps & Pick<GatewayDeps, 'batchProgress' | 'jobs' | 'openJobs'>;
 
 export function arrayRoutes(deps: ArrayDeps): readonly Route[] {
   const at = (handle: (deps: ArrayDeps, request: Request, response: Response) => Promise<void>) => {
@@ -53,31 +49,11 @@ async function receiveArray(
     place,
   });
   const { header, data } = await decodeArray(type, body, contentLength(request));
-  const { array, created } = await storeArray(deps, request.tenant, header, data);
+  const staged = await stageArray(deps, request.tenant, header, data);
+  const { array, created } = await staged.commit().finally(() => staged.discard());
   const document = arrayDocument(array);
   if (created) response.location(document.links.self);
   response.status(created ? 201 : 200).json(document);
-}
-
-/** What the store or the tenant has no room for is refused before its data are read. */
-async function storeArray(
-  deps: ArrayDeps,
-  tenant: string,
-  header: ArrayHeader,
-  data: AsyncIterable<Uint8Array>,
-): Promise<{ array: ArrayMetadata; created: boolean }> {
-  const bytes = dataBytes(header);
-  await requireSpace(deps, bytes);
-  await deps.storedBytes.reserve(tenant, bytes);
-  let isNew = false;
-  try {
-    const staged = await deps.arrays.stage(tenant, header, data);
-    const stored = await staged.commit();
-    isNew = stored.created;
-    return stored;
-  } finally {
-    if (!isNew) await deps.storedBytes.giveBack(tenant, bytes);
-  }
 }
 
 async function list({ arrays }: ArrayDeps, request: Request, response: Response): Promise<void> {

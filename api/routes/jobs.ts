@@ -37,7 +37,7 @@ async function submit(deps: GatewayDeps, request: Request, response: Response): 
   const { tenant } = request;
   const key = idempotencyKey(request);
   await requireQueue(deps);
-  const job = await withSubmission(request, deps.arrays, sent => submitJob(deps, tenant, sent, key));
+  const job = await withSubmission(request, deps, sent => submitJob(deps, tenant, sent, key));
   response.location(jobHref(job.spec.id));
   if (job.isReplay) {
     response.set('Idempotent-Replayed', 'true');

@@ -3,17 +3,16 @@
 import type { GatewayDeps } from '../deps.ts';
 import type { Route } from '../http/route.ts';
 import { previewJob } from '../jobs/preview.ts';
+import type { StageDeps } from '../jobs/stage-array.ts';
 import { withSubmission } from './submission.ts';
 
-export function planRoutes(deps: Pick<GatewayDeps, 'arrays' | 'clock' | 'live' | 'log'>): readonly Route[] {
+export function planRoutes(deps: StageDeps & Pick<GatewayDeps, 'clock' | 'log'>): readonly Route[] {
   return [
     {
       method: 'POST',
       path: '/v1/plan',
       async handle(request, response) {
-        const preview = await withSubmission(request, deps.arrays, sent =>
-          previewJob(deps, request.tenant, sent),
-        );
+        const preview = await withSubmission(request, deps, sent => previewJob(deps, request.tenant, sent));
         response.json(preview);
       },
     },

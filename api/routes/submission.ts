@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { Request } from 'express';
 import { FrechetError } from '../../shared/errors.ts';
-import type { ArrayStore, StagedArray } from '../../shared/io/array-store.ts';
+import type { StagedArray } from '../../shared/io/array-store.ts';
 import { parseJson } from '../../shared/io/json-text.ts';
 import { JSON_BODY_BYTES_MAX, MULTIPART_PARTS_MAX } from '../../shared/job/limits.ts';
 import { decodeArray } from '../http/array-body.ts';
@@ -13,6 +13,7 @@ import { ARRAY_MEDIA_TYPES } from '../http/representation.ts';
 import type { Place } from '../http/turnstile.ts';
 import { inTurn } from '../http/uploads.ts';
 import type { Submission } from '../jobs/prepare.ts';
+import { type StageDeps, stageArray } from '../jobs/stage-array.ts';
 
 type SentDocument = Pick<Submission, 'body' | 'digest'>;
 
@@ -27,7 +28,7 @@ const UNTYPED = new Set([undefined, 'application/octet-stream', 'text/plain']);
  */
 export async function withSubmission<T>(
   request: Request,
-  arrays: ArrayStore,
+  deps: StageDeps,
   use: (submission: Submission) => Promise<T>,
 ): Promise<T> {
   const type = requireMediaType(request, ['application/json', 'multipart/form-data']);
@@ -36,7 +37,7 @@ export async function withSubmission<T>(
   return inTurn(request, 'streamed', async place => {
     const parts = new Map<string, StagedArray>();
     try {
-      return await use({ ...(await receiveParts(request, arrays, parts, place)), parts });
+      return await use({ ...(await receiveParts(request, deps, parts, place)), parts });
     } finally {
       for (const part of parts.values()) await part.discard();
     }
@@ -46,7 +47,7 @@ export async function withSubmission<T>(
 /** Stages every array into `parts` and answers the job. Parts come in any order. */
 async function receiveParts(
   request: Request,
-  arrays: ArrayStore,
+  deps: StageDeps,
   parts: Map<string, StagedArray>,
   place: Place | undefined,
 ): Promise<SentDocument> {
@@ -57,7 +58,7 @@ async function receiveParts(
       throw new FrechetError('multipart-syntax', `there are two parts "${part.name}"`);
     }
     if (part.name === JOB_PART) job = await readJob(part);
-    else parts.set(part.name, await stagePart(request.tenant, arrays, part, parts.size));
+    else parts.set(part.name, await stagePart(request.tenant, deps, part, parts.size));
   }
   if (job === undefined) throw new FrechetError('multipart-syntax', `there is no part "${JOB_PART}"`);
   return job;
@@ -93,7 +94,7 @@ function jobTooLong(): FrechetError {
 
 async function stagePart(
   tenant: string,
-  arrays: ArrayStore,
+  deps: StageDeps,
   { name, mediaType, body }: MultipartPart,
   staged: number,
 ): Promise<StagedArray> {
@@ -112,5 +113,5 @@ async function stagePart(
     );
   }
   const { header, data } = await decodeArray(type, body);
-  return arrays.stage(tenant, header, data);
+  return stageArray(deps, tenant, header, data);
 }

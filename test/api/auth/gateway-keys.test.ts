@@ -25,6 +25,7 @@ before(async () => {
     entry('other'),
     entry('slow', { requestsPerMinute: 3 }),
     entry('small', { storedBytes: 64 }),
+    entry('parts', { storedBytes: 100 }),
   ];
   gateway = await startGateway(redis.url, parseTenants(JSON.stringify(entries)));
 });
@@ -169,6 +170,35 @@ test('a tenant over its bytes is refused before its data are read; deleting make
   assert.equal((await upload([[9]])).status, 200);
   assert.equal((await upload([[1, 2, 3]])).status, 201);
   await assertProblem(await upload([[1, 2, 3, 4]]), 'too-many-requests');
+});
+
+test('arrays sent with a job are counted as they come, and once', async () => {
+  const JOB = { operation: 'jvp', operands: { A: { part: 'A' } }, direction: { part: 'H' } };
+  const send = (path: string, A: number[][]) => {
+    const body = new FormData();
+    for (const [name, document] of Object.entries({ A, H: [[1], [1]], job: JOB }))
+      body.append(name, new Blob([JSON.stringify(document)], { type: 'application/json' }));
+    return as('parts', path, { method: 'POST', body });
+  };
+  const stored = () => gateway.deps.live.storedBytes('parts');
+  // Two arrays of 16 bytes each, and a result of 8.
+  assert.equal((await send('/v1/jobs', [[1, 2]])).status, 202);
+  assert.equal(await stored(), 40);
+  // The second time only the result is new, and a plan keeps nothing.
+  assert.equal((await send('/v1/jobs', [[1, 2]])).status, 202);
+  assert.equal(await stored(), 48);
+  const filesBefore = await gateway.storedFiles();
+  assert.equal((await send('/v1/plan', [[3, 4]])).status, 200);
+  for (const path of ['/v1/jobs', '/v1/plan']) {
+    await assertProblem(await send(path, [[1, 2, 3]]), 'shape-mismatch');
+    const { limit, requested } = await assertProblem(
+      await send(path, [[1, 2, 3, 4, 5, 6, 7]]),
+      'too-many-requests',
+    );
+    assert.deepEqual([limit, requested], [100, 104]);
+  }
+  assert.equal(await stored(), 48);
+  assert.deepEqual(await gateway.storedFiles(), filesBefore);
 });
 
 test('no key is ever logged', async () => {
