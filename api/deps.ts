@@ -15,6 +15,7 @@ import type { RedisCall } from '../shared/io/redis.ts';
 import type { Store } from '../shared/io/store/store.ts';
 import type { Tenants } from './auth/tenants.ts';
 import type { GatewayConfig } from './config.ts';
+import type { ArrivingBytes } from './jobs/arriving-bytes.ts';
 import type { DrainRate } from './jobs/drain-rate.ts';
 import type { JobEvents } from './jobs/job-events.ts';
 import type { SmallJobs } from './jobs/small-jobs.ts';
@@ -37,6 +38,7 @@ export interface GatewayDeps {
   readonly live: Live;
   readonly events: JobEvents;
   readonly storedBytes: StoredBytes;
+  readonly arriving: ArrivingBytes;
   readonly drainRate: DrainRate;
   readonly redisCall: RedisCall;
   readonly metrics: GatewayMetrics;

@@ -29,6 +29,7 @@ import { anonymousTenants, type Tenants } from './auth/tenants.ts';
 import { type GatewayConfig, readGatewayConfig } from './config.ts';
 import type { GatewayDeps } from './deps.ts';
 import { awaitDepartures, closeServer, createHttpServer, listen } from './http/server.ts';
+import { ArrivingBytes } from './jobs/arriving-bytes.ts';
 import { createDrainRate } from './jobs/drain-rate.ts';
 import { createJobEvents } from './jobs/job-events.ts';
 import { refreshLoadGauges } from './jobs/load-gauges.ts';
@@ -110,6 +111,7 @@ async function startGateway(
     live: recentLive,
     events: createJobEvents(jobs),
     storedBytes: createStoredBytes({ arrays, jobs, live, log, tenants }),
+    arriving: new ArrivingBytes(),
     drainRate: createDrainRate(Date.now),
     redisCall: redisCall(producer),
     metrics,

@@ -13,14 +13,15 @@ import {
   SYSTEM_BACKLOG_FLOPS_MAX,
 } from '../../shared/job/limits.ts';
 import type { GatewayDeps } from '../deps.ts';
+import type { Arrival } from './arriving-bytes.ts';
 
 const STORE_RETRY_SECONDS = 10;
 const LOOP_RETRY_SECONDS = 2;
 
-export type AdmitDeps = Pick<
-  GatewayDeps,
-  'live' | 'store' | 'storedBytes' | 'tenants' | 'drainRate' | 'clock' | 'log'
->;
+export type SpaceDeps = Pick<GatewayDeps, 'arriving' | 'live' | 'store'>;
+
+export type AdmitDeps = SpaceDeps &
+  Pick<GatewayDeps, 'storedBytes' | 'tenants' | 'drainRate' | 'clock' | 'log'>;
 
 /** A job, or all jobs of a batch. */
 export interface Work {
@@ -56,13 +57,13 @@ export async function requireQueue({
  * @throws too-many-requests, system-busy, store-full, unavailable
  */
 export async function admit(deps: AdmitDeps, work: Work): Promise<void> {
-  const storeBytesMax = await requireSpace(deps, work.bytes);
+  const spareBytes = await requireSpace(deps, work.bytes);
   // Lines of a batch that were all rejected wait for nobody, but are stored.
   if (work.jobs > 0) await requireMovingQueue(deps);
   await deps.storedBytes.reserve(work.tenant, work.bytes);
   if (work.jobs === 0) return;
   try {
-    await takePlace(deps, work, storeBytesMax);
+    await takePlace(deps, work, spareBytes);
   } catch (error) {
     await deps.storedBytes.giveBack(work.tenant, work.bytes);
     throw error;
@@ -80,22 +81,42 @@ export async function withdraw(deps: AdmitDeps, { tenant, id, bytes }: Work): Pr
 }
 
 /**
- * New work leaves room on the volume for the results that accepted work has still to store, and a reserve for all that
- * is small. While Redis is away what is owed is unknown, and only arrays come.
+ * New work leaves room on the volume for the results that accepted work has still to store, for uploads under way, and a
+ * reserve for all that is small. While Redis is away what is owed is unknown, and only arrays come.
  *
- * @returns the bytes that all results still owed may come to; undefined where the store does not know its size
+ * @returns the bytes that results still owed and uploads may come to; undefined where the store does not know its size
  * @throws store-full
  */
-export async function requireSpace(
-  { store, live }: Pick<AdmitDeps, 'store' | 'live'>,
-  bytes: number,
-): Promise<number | undefined> {
+export async function requireSpace(deps: SpaceDeps, bytes: number): Promise<number | undefined> {
+  const space = await askSpace(deps);
+  refuseBeyond(space, deps.arriving.total, bytes);
+  return space?.spareBytes;
+}
+
+/** Takes the room of an upload that is about to come. Its end has to be told. @throws store-full */
+export async function takeSpace(deps: SpaceDeps, bytes: number): Promise<Arrival> {
+  const space = await askSpace(deps);
+  // Nothing is awaited between looking and taking: of two uploads at once the second sees the first.
+  refuseBeyond(space, deps.arriving.total, bytes);
+  return deps.arriving.expect(bytes);
+}
+
+interface Space {
+  readonly spareBytes: number;
+  readonly owedBytes: number;
+}
+
+async function askSpace({ store, live }: SpaceDeps): Promise<Space | undefined> {
   const [usage, owedBytes] = await Promise.all([store.usage(), live.owedBytes().catch(() => 0)]);
   if (usage === undefined) return undefined;
   const reserve = Math.min(STORE_RESERVE_BYTES_MAX, usage.totalBytes * STORE_RESERVE_SHARE);
-  const spareBytes = Math.max(0, Math.floor(usage.freeBytes - reserve));
-  if (bytes + owedBytes > spareBytes || spareBytes === 0) throw storeFull(spareBytes - owedBytes, bytes);
-  return spareBytes;
+  return { spareBytes: Math.max(0, Math.floor(usage.freeBytes - reserve)), owedBytes };
+}
+
+function refuseBeyond(space: Space | undefined, arrivingBytes: number, bytes: number): void {
+  if (space === undefined) return;
+  const roomBytes = space.spareBytes - space.owedBytes - arrivingBytes;
+  if (bytes > roomBytes || space.spareBytes === 0) throw storeFull(roomBytes, bytes);
 }
 
 function storeFull(roomBytes: number, requested: number): FrechetError {
@@ -124,10 +145,11 @@ async function requireMovingQueue({ live, drainRate, clock }: AdmitDeps): Promis
 }
 
 async function takePlace(
-  { live, tenants, drainRate }: AdmitDeps,
+  { arriving, live, tenants, drainRate }: AdmitDeps,
   work: Work,
-  storeBytesMax: number | undefined,
+  spareBytes: number | undefined,
 ): Promise<void> {
+  const storeBytesMax = spareBytes === undefined ? undefined : Math.max(0, spareBytes - arriving.total);
   const { queuedJobs, queuedFlops } = tenants.limitsOf(work.tenant);
   const refused = await live
     .admit(work, {

@@ -4,9 +4,9 @@
 import { type ArrayHeader, dataBytes } from '../../shared/io/array-header.ts';
 import type { StagedArray } from '../../shared/io/array-store.ts';
 import type { GatewayDeps } from '../deps.ts';
-import { requireSpace } from './admit.ts';
+import { type SpaceDeps, takeSpace } from './admit.ts';
 
-export type StageDeps = Pick<GatewayDeps, 'arrays' | 'live' | 'store' | 'storedBytes'>;
+export type StageDeps = SpaceDeps & Pick<GatewayDeps, 'arrays' | 'storedBytes'>;
 
 /**
  * Refuses what the store or the tenant has no room for before its data are read. The bytes stay counted where a commit
@@ -21,16 +21,29 @@ export async function stageArray(
   data: AsyncIterable<Uint8Array>,
 ): Promise<StagedArray> {
   const bytes = dataBytes(header);
-  await requireSpace(deps, bytes);
-  await deps.storedBytes.reserve(tenant, bytes);
+  const arrival = await takeSpace(deps, bytes);
+  try {
+    await deps.storedBytes.reserve(tenant, bytes);
+    return await stageCounted(deps, tenant, header, arrival.passing(data));
+  } finally {
+    arrival.end();
+  }
+}
+
+async function stageCounted(
+  { arrays, storedBytes }: StageDeps,
+  tenant: string,
+  header: ArrayHeader,
+  data: AsyncIterable<Uint8Array>,
+): Promise<StagedArray> {
   let isSettled = false;
   const giveBack = async () => {
     if (isSettled) return;
     isSettled = true;
-    await deps.storedBytes.giveBack(tenant, bytes);
+    await storedBytes.giveBack(tenant, dataBytes(header));
   };
   try {
-    const staged = await deps.arrays.stage(tenant, header, data);
+    const staged = await arrays.stage(tenant, header, data);
     return {
       ...staged,
       async commit() {

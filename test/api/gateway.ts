@@ -9,6 +9,7 @@ import { gatewayRoutes } from '../../api/app.ts';
 import { anonymousTenants, type Tenants } from '../../api/auth/tenants.ts';
 import { readGatewayConfig } from '../../api/config.ts';
 import type { GatewayDeps } from '../../api/deps.ts';
+import { ArrivingBytes } from '../../api/jobs/arriving-bytes.ts';
 import { createDrainRate } from '../../api/jobs/drain-rate.ts';
 import type { JobDocument } from '../../api/jobs/job-document.ts';
 import { createJobEvents } from '../../api/jobs/job-events.ts';
@@ -75,6 +76,7 @@ export async function startGateway(
         live,
         events,
         storedBytes: createStoredBytes({ arrays, jobs, live, log, tenants }),
+        arriving: new ArrivingBytes(),
         drainRate: createDrainRate(clock),
         redisCall: call,
         metrics: createMetrics('gateway').metrics,

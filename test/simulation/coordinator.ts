@@ -320,8 +320,9 @@ const ROOMY = {
   tenants: {
     limitsOf: () => ({ queuedJobs: 1_000, queuedFlops: undefined }),
   },
+  arriving: { total: 0 },
   drainRate: { observe: () => undefined, secondsFor: () => 1 },
-} as unknown as Pick<GatewayDeps, 'storedBytes' | 'tenants' | 'drainRate'>; // as much of them as submitting asks
+} as unknown as Pick<GatewayDeps, 'storedBytes' | 'tenants' | 'arriving' | 'drainRate'>; // as much of them as submitting asks
 
 const RECEIPT: Omit<BlockReceipt, 'index' | 'bytes'> = {
   sha256: '0'.repeat(64),

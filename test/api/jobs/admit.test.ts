@@ -4,6 +4,7 @@ import { anonymousTenants, type TenantLimits } from '../../../api/auth/tenants.t
 import { acceptBatch } from '../../../api/batches/accept.ts';
 import type { GatewayDeps } from '../../../api/deps.ts';
 import { requireQueue } from '../../../api/jobs/admit.ts';
+import { ArrivingBytes } from '../../../api/jobs/arriving-bytes.ts';
 import { createDrainRate } from '../../../api/jobs/drain-rate.ts';
 import { refreshLoadGauges } from '../../../api/jobs/load-gauges.ts';
 import { removeJob } from '../../../api/jobs/remove.ts';
@@ -210,6 +211,25 @@ test('a result that the store has no room for is refused', async () => {
   await submit(withFree(STORE_RESERVE_BYTES_MAX + owed + 8), 'default');
   assert.equal(await gateway.deps.live.owedBytes(), owed + 8);
   await assertRefused(withFree(STORE_RESERVE_BYTES_MAX + owed + 8), 'store-full');
+});
+
+test('a result leaves room for uploads under way', async () => {
+  const { live, store } = gateway.deps;
+  const freeBytes = STORE_RESERVE_BYTES_MAX + (await live.owedBytes()) + 8;
+  const arriving = new ArrivingBytes();
+  const room = { arriving, store: { ...store, usage: async () => ({ freeBytes, totalBytes: 2 ** 40 }) } };
+  const arrival = arriving.expect(1);
+  await assertRefused(room, 'store-full');
+  arrival.end();
+  // An upload that begins while a job is being weighed is seen where the job takes its place.
+  let late = { end: () => undefined as unknown };
+  const pressure = async () => {
+    late = arriving.expect(1);
+    return live.pressure();
+  };
+  await assertRefused({ ...room, live: { ...live, pressure } }, 'store-full');
+  late.end();
+  await submit(room, 'default');
 });
 
 test('of two jobs that see the same room at the same time it holds one', async () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { requireSpace } from '../../../api/jobs/admit.ts';
+import { ArrivingBytes } from '../../../api/jobs/arriving-bytes.ts';
 import { type StageDeps, stageArray } from '../../../api/jobs/stage-array.ts';
 import { FrechetError } from '../../../shared/errors.ts';
 import type { ArrayHeader } from '../../../shared/io/array-header.ts';
@@ -19,6 +21,7 @@ async function setUp(context: TestContext, { roomBytes = 1000, tenantBytes = 100
   const counted = { bytes: 0 };
   const deps: StageDeps = {
     arrays: new ArrayStore(store),
+    arriving: new ArrivingBytes(),
     live: { owedBytes: async () => 0 } as Partial<Live> as Live, // all it asks
     store: { usage } as StageDeps['store'], // all it asks
     storedBytes: {
@@ -36,6 +39,13 @@ async function setUp(context: TestContext, { roomBytes = 1000, tenantBytes = 100
 
 async function* data(): AsyncGenerator<Uint8Array> {
   yield new Uint8Array(BYTES);
+}
+
+class Gate {
+  open: () => void = () => undefined;
+  readonly opened = new Promise<void>(resolve => {
+    this.open = resolve;
+  });
 }
 
 test('an array is counted from its header on, and for as long as it is there', async context => {
@@ -86,4 +96,42 @@ test('what has no room is refused before its data are read', async context => {
     assert.equal(wasRead, false);
     assert.equal(counted.bytes, 0);
   }
+});
+
+test('of two uploads that see the same room at the same time it holds one, also beside a job', async context => {
+  const { deps } = await setUp(context, { roomBytes: 2 * BYTES - 1 });
+  const [taken, goOn] = [new Gate(), new Gate()];
+  async function* slow() {
+    yield new Uint8Array(8);
+    taken.open();
+    await goOn.opened;
+    yield new Uint8Array(BYTES - 8);
+  }
+  const uploads = [1, 2].map(() => stageArray(deps, 'default', HEADER, slow()));
+  await assert.rejects(Promise.race(uploads), { code: 'store-full' });
+  await taken.opened;
+  assert.equal(deps.arriving.total, BYTES - 8, 'what has come is on the volume');
+  await requireSpace(deps, BYTES + 7);
+  await assert.rejects(requireSpace(deps, BYTES + 8), { code: 'store-full' });
+  goOn.open();
+  await Promise.allSettled(uploads);
+  assert.equal(deps.arriving.total, 0);
+  await stageArray(deps, 'default', HEADER, data());
+});
+
+test('an upload is no longer expected however it ended', async context => {
+  const { deps } = await setUp(context, { tenantBytes: BYTES });
+  const { commit } = await stageArray(deps, 'default', HEADER, data());
+  assert.equal(deps.arriving.total, 0);
+  await commit();
+  await assert.rejects(stageArray(deps, 'default', HEADER, data()), { code: 'too-many-requests' });
+  assert.equal(deps.arriving.total, 0);
+  async function* broken() {
+    yield new Uint8Array(8);
+    assert.equal(deps.arriving.total, BYTES - 8);
+    throw new Error('connection lost');
+  }
+  const roomy = { ...deps, storedBytes: { ...deps.storedBytes, reserve: async () => undefined } };
+  await assert.rejects(stageArray(roomy, 'default', HEADER, broken()), /connection lost/);
+  assert.equal(deps.arriving.total, 0);
 });

@@ -5,6 +5,7 @@ import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { ArrivingBytes } from '../../../api/jobs/arriving-bytes.ts';
 import { arrayRoutes } from '../../../api/routes/arrays.ts';
 import { ArrayStore } from '../../../shared/io/array-store.ts';
 import { createBatchProgress } from '../../../shared/io/batch-progress.ts';
@@ -51,7 +52,10 @@ before(async () => {
   const storedBytes = { reserve: async () => undefined, giveBack: async () => undefined };
   const live = { owedBytes: async () => owedBytes } as Partial<Live> as Live; // all it asks
   const [openJobs, batchProgress] = [createOpenJobs(store), createBatchProgress(jobs)];
-  served = await serve(arrayRoutes({ arrays, batchProgress, jobs, live, openJobs, store, storedBytes }));
+  const arriving = new ArrivingBytes();
+  served = await serve(
+    arrayRoutes({ arrays, arriving, batchProgress, jobs, live, openJobs, store, storedBytes }),
+  );
 });
 after(async () => {
   await served.close();
