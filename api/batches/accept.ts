@@ -17,7 +17,7 @@ import type { BlockLimits, Operation } from '../../shared/job/spec.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { type AdmitDeps, admit, withdraw } from '../jobs/admit.ts';
 import { currentBlockLimits } from '../jobs/block-limits.ts';
-import { claimKey, lookUpKey } from '../jobs/idempotency.ts';
+import { abandonKey, claimKey, lookUpKey } from '../jobs/idempotency.ts';
 import { lineSpec } from '../jobs/line-spec.ts';
 import { mayLoseMarker, randomId } from '../jobs/next-id.ts';
 import { prepareJob } from '../jobs/prepare.ts';
@@ -86,7 +86,12 @@ export async function acceptBatch(
     if (known.replayed !== undefined) return { footer: known.replayed, isReplay: true };
     const id = known.id ?? batchId(randomId(deps.clock()));
     const claim = () => claimKey(deps, tenant, request, id);
-    return await store(deps, writer, totals, { ...about, id, claim: claimName(key) }, claim);
+    try {
+      return await store(deps, writer, totals, { ...about, id, claim: claimName(key) }, claim);
+    } catch (error) {
+      await abandonKey(deps, tenant, request, id, error);
+      throw error;
+    }
   } finally {
     await writer.discard();
   }

@@ -6,10 +6,10 @@ import { FrechetError } from '../../shared/errors.ts';
 import { type Claim, claimName } from '../../shared/io/claims.ts';
 import type { GatewayDeps } from '../deps.ts';
 
-/** A claim without work that is older than this was left by a crash. */
+/** A claim without work that is older than this was left by a crash, or abandoned. */
 const IN_PROGRESS_SECONDS_MAX = 10;
 
-type ClaimDeps = Pick<GatewayDeps, 'claims' | 'clock'>;
+type ClaimDeps = Pick<GatewayDeps, 'claims' | 'clock' | 'log'>;
 
 /** A key as it came with one request. */
 export interface IdempotentRequest {
@@ -57,6 +57,27 @@ export async function claimKey(
   const claim: Claim = { version: 1, kind, id, bodyDigest, createdAt: new Date(clock()).toISOString() };
   if (await claims.put(tenant, claimName(key), claim)) return;
   if ((await claims.read(tenant, claimName(key)))?.id !== id) throw inProgress();
+}
+
+/**
+ * After the work `id` could not be stored: the next request with the key makes it, under the same id, and at once. Where
+ * it is there all the same, or the claim is somebody else's, that changes nothing. Never throws.
+ */
+export async function abandonKey(
+  { claims, log }: ClaimDeps,
+  tenant: string,
+  { key }: IdempotentRequest,
+  id: string,
+  error: unknown,
+): Promise<void> {
+  // A bug is no answer: the process ends over it.
+  if (!(error instanceof FrechetError)) return;
+  try {
+    const claim = await claims.read(tenant, claimName(key));
+    if (claim?.id === id) await claims.abandon(tenant, claimName(key), claim);
+  } catch (failure) {
+    log.debug({ err: failure }, 'a claim is not abandoned; it is followed once it is old');
+  }
 }
 
 function inProgress(): FrechetError {

@@ -11,7 +11,7 @@ import { isSmallJob } from '../../shared/job/small.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { type AdmitDeps, admit, type Work, withdraw } from './admit.ts';
 import { currentBlockLimits } from './block-limits.ts';
-import { claimKey, type IdempotentRequest, lookUpKey } from './idempotency.ts';
+import { abandonKey, claimKey, type IdempotentRequest, lookUpKey } from './idempotency.ts';
 import { findJob, type KnownJob } from './known-job.ts';
 import { mayLoseMarker, nextId } from './next-id.ts';
 import { type PreparedJob, prepareJob, type Submission } from './prepare.ts';
@@ -53,6 +53,7 @@ export async function submitJob(
     isStored = await storeSpec(deps, job, key);
   } catch (error) {
     await withdrawUnlessStored(deps, work, error);
+    if (request !== undefined) await abandonKey(deps, tenant, request, job.spec.id, error);
     throw error;
   }
   // Somebody with the same key was as fast, under the same id.

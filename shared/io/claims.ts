@@ -28,15 +28,22 @@ export function createClaims(store: Store) {
   return {
     /** False where the name is claimed already. */
     async put(tenant: string, name: string, claim: Claim): Promise<boolean> {
-      return store.put(claimKey(tenant, name), [encodeDocument(claim)], {
-        exclusive: true,
-      });
+      return store.put(claimKey(tenant, name), [encodeDocument(claim)], { exclusive: true });
     },
 
     async read(tenant: string, name: string): Promise<Claim | undefined> {
       const bytes = await store.get(claimKey(tenant, name));
       // Written by ourselves, whole or not at all.
       return bytes && (decodeDocument(bytes) as Claim);
+    },
+
+    /**
+     * Says that nobody works on it any more: whoever comes next with the key need not wait. It is not removed, since
+     * somebody may be following it: removed, it would leave his work without a claim, and the key to a second one.
+     */
+    async abandon(tenant: string, name: string, claim: Claim): Promise<void> {
+      const abandoned: Claim = { ...claim, createdAt: new Date(0).toISOString() };
+      await store.put(claimKey(tenant, name), [encodeDocument(abandoned)], { exclusive: false });
     },
 
     /** To be called before the work goes: whoever finds a claim without work takes it for one to be finished. */

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { ulid } from 'ulid';
+import { abandonKey } from '../../../api/jobs/idempotency.ts';
 import { submitJob } from '../../../api/jobs/submit.ts';
+import { FrechetError } from '../../../shared/errors.ts';
 import { claimName } from '../../../shared/io/claims.ts';
 import { reconcile } from '../../../shared/io/reconciler.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
@@ -108,6 +111,30 @@ test('a claim that a crash left without a job is in progress for a while, and th
     Array(3).fill(claim.id),
   );
   assert.equal(results.filter(job => !job.isReplay).length, 1);
+});
+
+test('after a failure of the store the same request need not wait, and makes the job under the id it was to have', async context => {
+  const { deps } = gateway;
+  const outage = new FrechetError('unavailable', 'the store does not answer');
+  context.mock.method(deps.jobs, 'createSpec', () => Promise.reject(outage), { times: 1 });
+  await assertProblem(await submit('outage'), 'unavailable');
+  const claim = await deps.claims.read('default', claimName('outage'));
+  const again = await submit('outage');
+  assert.equal(again.status, 202);
+  assert.equal(again.headers.get('idempotent-replayed'), null);
+  assert.equal((await jobIn(again)).id, claim?.id);
+  assert.equal((await submit('outage')).headers.get('idempotent-replayed'), 'true');
+});
+
+test('only the claim of the very work that failed is abandoned', async () => {
+  const { deps } = gateway;
+  const request = { key: 'other', kind: 'job', bodyDigest: 'f'.repeat(64) } as const;
+  const createdAt = new Date(deps.clock()).toISOString();
+  const claim = { version: 1, kind: 'job', id: ulid(), bodyDigest: request.bodyDigest, createdAt } as const;
+  await deps.claims.put('default', claimName('other'), claim);
+  const outage = new FrechetError('unavailable', 'the store does not answer');
+  await abandonKey(deps, 'default', request, ulid(), outage);
+  assert.deepEqual(await deps.claims.read('default', claimName('other')), claim);
 });
 
 test('a key goes with its job', async () => {

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { BatchDocument, LineDocument } from '../../../api/batches/read.ts';
 import { arrayInUse } from '../../../api/jobs/array-use.ts';
+import { FrechetError } from '../../../shared/errors.ts';
 import { batchIdOf, lineIndexOf, lineJobId } from '../../../shared/io/batch-ids.ts';
+import { BatchWriter } from '../../../shared/io/batch-store.ts';
+import { claimName } from '../../../shared/io/claims.ts';
 import { reconcile } from '../../../shared/io/reconciler.ts';
 import { BATCH_LINES_MAX } from '../../../shared/job/limits.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis.ts';
@@ -348,6 +351,15 @@ test('an idempotency key works for batches, and is not a job’s', async () => {
   });
   await assertProblem(job, 'idempotency-key-reused');
   assert.deepEqual((await gateway.deps.live.load()).queued, 2);
+});
+
+test('after a failure of the store a batch may be sent again at once, under its key', async context => {
+  const headers = { 'Idempotency-Key': 'outage' };
+  const outage = new FrechetError('unavailable', 'the store does not answer');
+  context.mock.method(BatchWriter.prototype, 'commit', () => Promise.reject(outage), { times: 1 });
+  await assertProblem(await send([JOB, JOB], headers), 'unavailable');
+  const claim = await gateway.deps.claims.read('default', claimName('outage'));
+  assert.equal((await accepted([JOB, JOB], headers)).id, claim?.id);
 });
 
 test('an unknown batch is not found, whatever its id looks like', async () => {
