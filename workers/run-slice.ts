@@ -64,7 +64,7 @@ export async function processSlice(
 }
 
 async function readSlice(
-  { jobs }: SliceDeps,
+  { jobs, clock }: SliceDeps,
   { tenant, batchId, slice }: SliceReference,
 ): Promise<Slice | undefined> {
   const batch = await jobs.batches.open(tenant, batchId);
@@ -78,7 +78,7 @@ async function readSlice(
     }
     const isWhole = footer.total <= SLICE_LINES && specs.length === footer.total - footer.rejected;
     return {
-      jobs: await planAll(specs),
+      jobs: await planAll({ clock }, specs),
       rejected: isWhole ? footer.rejected : undefined,
     };
   } finally {
@@ -86,14 +86,15 @@ async function readSlice(
   }
 }
 
-async function planAll(specs: readonly JobSpec[]): Promise<KnownJob[]> {
+/** By the clock it is given: where that is simulated, no time passes here, and nothing but its steps is waited for. */
+async function planAll({ clock }: Pick<SliceDeps, 'clock'>, specs: readonly JobSpec[]): Promise<KnownJob[]> {
   const planned: KnownJob[] = [];
-  let turnStartedAt = performance.now();
+  let turnStartedMs = clock();
   for (const spec of specs) {
-    planned.push({ spec, plan: planStored(spec) });
-    if (performance.now() - turnStartedAt > TURN_MS_MAX) {
+    planned.push(spec, plan: planStored(spec) );
+    if (clock() - turnStartedMs > TURN_MS_MAX) {
       await breathe();
-      turnStartedAt = performance.now();
+      turnStartedMs = clock();
     }
   }
   return planned;
