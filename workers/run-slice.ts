@@ -91,7 +91,7 @@ async function planAll({ clock }: Pick<SliceDeps, 'clock'>, specs: readonly JobS
   const planned: KnownJob[] = [];
   let turnStartedMs = clock();
   for (const spec of specs) {
-    planned.push(spec, plan: planStored(spec) );
+    planned.push({ spec, plan: planStored(spec) });
     if (clock() - turnStartedMs > TURN_MS_MAX) {
       await breathe();
       turnStartedMs = clock();
