@@ -40,8 +40,8 @@ const TURNS_APART = 32;
 /** Locks, retries, orphans and the reconciler all have had their time by then. */
 const CALM_MS_MAX = 20 * 60_000;
 const WEEK_MS = 7 * 24 * 3_600_000;
-/** Longer than every expiry, grace and age together. */
-const WEEKS_MAX = 4;
+/** Longer than every expiry, grace and age together, and what two collectors leave of each other's work goes a pass later. */
+const WEEKS_MAX = 8;
 const RECONCILE_MS = 30_000;
 const COLLECT_MS = 100_000;
 const IDLE_MS = 1_000;
