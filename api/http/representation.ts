@@ -6,6 +6,8 @@ import type { ArrayHeader } from '../../shared/io/array-header.ts';
 import { encodeCsvArray } from '../../shared/io/csv-array.ts';
 import { encodeJsonArray } from '../../shared/io/json-array.ts';
 import { encodeNpyHeader } from '../../shared/io/npy.ts';
+import type { ReadBytes } from '../../shared/io/row-order.ts';
+import { downloads } from './downloads.ts';
 import { answerNotModified, type ByteRange, negotiate, requestedRange } from './negotiate.ts';
 import { sendPieces } from './send.ts';
 
@@ -19,7 +21,7 @@ export interface ArrayData {
   /** What the ETag of the .npy form says; other forms add a suffix. */
   readonly tag: string;
   /** The bytes [start, stop) of the data. */
-  read(start: number, stop: number): AsyncIterable<Uint8Array>;
+  readonly read: ReadBytes;
 }
 
 const TAG_SUFFIX = { 'application/x-npy': '', 'application/json': '.json', 'text/csv': '.csv' } as const;
@@ -32,7 +34,7 @@ const CONTENT_TYPE = {
 /**
  * Answers GET and HEAD for an array.
  *
- * @throws not-acceptable, range-not-satisfiable, and what reading throws
+ * @throws not-acceptable, range-not-satisfiable, system-busy, and what reading throws
  */
 export async function answerArray(request: Request, response: Response, array: ArrayData): Promise<void> {
   // A stack has no rows of its own to be lines.
@@ -46,11 +48,26 @@ export async function answerArray(request: Request, response: Response, array: A
   } else if (request.method === 'HEAD') {
     response.end();
   } else {
-    const encode = type === 'application/json' ? encodeJsonArray : encodeCsvArray;
-    await sendPieces(
+    await answerText(
+      request,
       response,
-      encode(array.header, (start, stop) => array.read(start, stop)),
+      array,
+      type === 'application/json' ? encodeJsonArray : encodeCsvArray,
     );
+  }
+}
+
+async function answerText(
+  request: Request,
+  response: Response,
+  array: ArrayData,
+  encode: (header: ArrayHeader, read: ReadBytes) => AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const { header } = array;
+  if (header.order === 'C') {
+    await downloads.lend(request, array, read => sendPieces(response, encode(header, read)));
+  } else {
+    await downloads.gather(request, array, encode(header, array.read), text => sendPieces(response, text));
   }
 }
 
@@ -65,18 +82,22 @@ async function answerNpy(request: Request, response: Response, array: ArrayData)
     response.setHeader('Content-Range', `bytes ${start}-${stop - 1}/${size}`);
   }
   if (request.method === 'HEAD') response.end();
-  else await sendPieces(response, npyBytes(header, array, { start, stop }));
+  else {
+    await downloads.lend(request, array, read =>
+      sendPieces(response, npyBytes(header, read, { start, stop })),
+    );
+  }
 }
 
 /** Bytes [start, stop) of the .npy file, of which only the data touched are read. */
 async function* npyBytes(
   header: Uint8Array,
-  array: ArrayData,
+  read: ReadBytes,
   { start, stop }: ByteRange,
 ): AsyncGenerator<Uint8Array> {
   const headerBytes = header.byteLength;
   if (start < headerBytes) yield header.subarray(start, stop);
   const dataStart = Math.max(0, start - headerBytes);
   const dataStop = stop - headerBytes;
-  if (dataStop > dataStart) yield* array.read(dataStart, dataStop);
+  if (dataStop > dataStart) yield* read(dataStart, dataStop);
 }

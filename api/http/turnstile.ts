@@ -24,6 +24,8 @@ export interface Place {
 export class Turnstile {
   readonly #limits: TurnstileLimits;
   readonly #line: (() => void)[] = [];
+  /** How those who offer their places give them up, the longest offer first. */
+  readonly #offers = new Set<() => void>();
   #inside = 0;
   #outside = 0;
 
@@ -33,34 +35,57 @@ export class Turnstile {
 
   /** Runs `pass` when it is the request's turn. @throws system-busy; http-syntax where the client went away waiting */
   async pass<T>(request: Request, pass: (place: Place) => Promise<T>): Promise<T> {
-    await this.#enter(request);
+    await this.enter(request);
     let isInside = true;
     const outside = async <R>(wait: () => Promise<R>): Promise<R> => {
       if (this.#outside >= this.#limits.outside) throw tooBusy();
-      this.#leave();
+      this.leave();
       isInside = false;
       this.#outside += 1;
       const result = await wait().finally(() => {
         this.#outside -= 1;
       });
-      await this.#enter(request);
+      await this.enter(request);
       isInside = true;
       return result;
     };
     try {
       return await pass({ outside });
     } finally {
-      if (isInside) this.#leave();
+      if (isInside) this.leave();
     }
   }
 
-  async #enter(request: Request): Promise<void> {
-    if (this.#inside >= this.#limits.places) await this.#wait(request);
-    else this.#inside += 1;
+  /** For those whose stay is not one call; they `leave` once. @throws as `pass` does */
+  async enter(request: Request): Promise<void> {
+    if (this.#inside < this.#limits.places) {
+      this.#inside += 1;
+      return;
+    }
+    const turn = this.#wait(request);
+    const [giveUp] = this.#offers;
+    if (giveUp !== undefined) this.#accept(giveUp);
+    await turn;
+  }
+
+  /**
+   * Keeps the place until somebody needs it; then `giveUp` is called, which leaves as soon as it can.
+   *
+   * @returns what takes the offer back
+   */
+  offer(giveUp: () => void): () => void {
+    this.#offers.add(giveUp);
+    if (this.#line.length > 0) this.#accept(giveUp);
+    return () => void this.#offers.delete(giveUp);
+  }
+
+  #accept(giveUp: () => void): void {
+    this.#offers.delete(giveUp);
+    giveUp();
   }
 
   /** The place goes to the next in line without being free in between, so that nobody overtakes. */
-  #leave(): void {
+  leave(): void {
     const next = this.#line.shift();
     if (next === undefined) this.#inside -= 1;
     else next();
@@ -68,6 +93,7 @@ export class Turnstile {
 
   #wait(request: Request): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (request.res?.destroyed) return void reject(clientGone());
       const settle = (finish: () => void) => {
         clearTimeout(timer);
         request.res?.off('close', gone);
@@ -78,7 +104,7 @@ export class Turnstile {
         this.#line.splice(this.#line.indexOf(admit), 1);
         settle(() => reject(error));
       };
-      const gone = () => leave(new FrechetError('http-syntax', 'the connection closed before its turn came'));
+      const gone = () => leave(clientGone());
       const timer = setTimeout(() => leave(tooBusy()), this.#limits.waitSeconds * 1000);
       request.res?.once('close', gone);
       this.#line.push(admit);
@@ -86,8 +112,12 @@ export class Turnstile {
   }
 }
 
-function tooBusy(): FrechetError {
-  return new FrechetError('system-busy', 'too many uploads arrive at once; try again shortly', {
+function clientGone(): FrechetError {
+  return new FrechetError('http-syntax', 'the connection closed before its turn came');
+}
+
+export function tooBusy(): FrechetError {
+  return new FrechetError('system-busy', 'too many large transfers at once; try again shortly', {
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   });
 }
