@@ -18,7 +18,7 @@ import { createExecution, type Execution } from './execute/executor.ts';
 import { relate } from './execute/relate.ts';
 import type { ExecutionReport } from './execute/run-plan.ts';
 import type { GuardedRange } from './execute/task.ts';
-import type { ComputeThreads } from './execute/threads.ts';
+import type { ComputeThreads, Threads } from './execute/threads.ts';
 import type { KernelName } from './kernels/kernel.ts';
 import { type LoadableSlab, type LoadDeps, slabRequest } from './load/load.ts';
 import type { ArrayCache, Holding } from './memory/array-cache.ts';
@@ -84,14 +84,15 @@ export async function computeBlock(
   const startedAt = new Date(deps.clock()).toISOString();
   const program = blockProgram(work.spec, work.plan, work.index);
   const plan = lowerProgram(program);
+  const threads = isBrief(plan) ? deps.threads.bundled : deps.threads;
   const loadStart = performance.now();
-  const requestOf = slabRequests(deps, work);
+  const requestOf = slabRequests({ ...deps, threads }, work);
   const requests = plan.inputs.map(requestOf);
   const holding = await deps.cache.acquire(plan.regionBytes, requests, work.signal);
   const guards = requests.map(({ guard }, index) => guard(holding.slabs[index]!)); // one slab for each request
   const loadSeconds = secondsSince(loadStart);
   try {
-    const computed = await computeVerified(deps, work, { plan, holding, guards, requestOf });
+    const computed = await computeVerified(deps, work, { plan, threads, holding, guards, requestOf });
     const storeStart = performance.now();
     const errorBound = await completeBound(work, computed, program, plan, holding);
     const result = await finishResult(deps, work, plan, holding, computed.execution);
@@ -107,6 +108,8 @@ export async function computeBlock(
 /** A block about to be computed: its plan, its memory, and what must not change there. */
 interface LoadedBlock {
   readonly plan: Plan;
+  /** What loads it and computes it. */
+  readonly threads: Threads;
   readonly holding: Holding;
   readonly guards: readonly GuardedRange[];
   readonly requestOf: RequestOf;
@@ -166,7 +169,7 @@ function blockProgram(spec: JobSpec, { derivation, slabLength, block }: JobPlan,
 
 type RequestOf = (slab: InputSlab) => LoadableSlab;
 
-function slabRequests(deps: BlockDeps, { spec, plan: { derivation } }: BlockWork): RequestOf {
+function slabRequests(deps: LoadDeps, { spec, plan: { derivation } }: BlockWork): RequestOf {
   const inputs = new Map<string, DerivationInput>(derivation.inputs.map(input => [input.name, input]));
   return slab => slabRequest(deps, spec, slab, inputs.get(slab.name)!, spec.dtype);
 }
@@ -203,7 +206,7 @@ async function computeVerified(
 async function computeOnce(
   deps: BlockDeps,
   work: BlockWork,
-  { plan, holding, guards, requestOf }: LoadedBlock,
+  { plan, threads, holding, guards, requestOf }: LoadedBlock,
   reproducible: boolean,
 ): Promise<ComputedBlock> {
   const loadStreamed = async ({ slab, byteOffset, bytes }: StreamedSlab) => {
@@ -214,7 +217,7 @@ async function computeOnce(
   };
   const execution = createExecution(plan, {
     memory: deps.memory,
-    threads: isBrief(plan) ? deps.threads.bundled : deps.threads,
+    threads,
     regionByteOffset: holding.region.byteOffset,
     slabByteOffsets: holding.slabs.map(slab => slab.byteOffset),
     guards,
