@@ -33,7 +33,6 @@ export function createClaims(store: Store) {
 
     async read(tenant: string, name: string): Promise<Claim | undefined> {
       const bytes = await store.get(claimKey(tenant, name));
-      // Written by ourselves, whole or not at all.
       return bytes && (decodeDocument(bytes) as Claim);
     },
 

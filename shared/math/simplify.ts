@@ -169,7 +169,7 @@ function numberOf({ coefficient, scalars, core }: Scaled): Inexact | undefined {
   return { value: coefficient * only.params.value, error: only.params.error ?? 0 };
 }
 
-/** In twice the precision of a matrix of either dtype, or as good as that: what is lost is known. */
+/** In float64; what the sum loses is known. */
 function addNumbers(a: Inexact, b: Inexact): Node | undefined {
   const value = a.value + b.value;
   if (!Number.isFinite(value)) return undefined;

@@ -23,6 +23,7 @@ import { createKnownJobs } from '../../workers/known-jobs.ts';
 import { runBlock } from '../../workers/run-block.ts';
 import { integers, product } from '../support/integers.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { cancelledOutcome } from '../support/stored-jobs.ts';
 import { sharing } from './machine.ts';
 import { createRig, fileOf, putJob, type Rig, ROOMY, readResult, TENANT, upload, workOf } from './rig.ts';
 
@@ -258,13 +259,7 @@ describe('the consumer', () => {
     const job = await productJob(works, ROOMY);
     await works.submit(job);
     await gate.arrived;
-    const finishedAt = new Date().toISOString();
-    await works.deps.jobs.putOutcome(job.spec, {
-      state: 'cancelled',
-      version: 1,
-      finishedAt,
-      expiresAt: finishedAt,
-    });
+    await works.deps.jobs.putOutcome(job.spec, cancelledOutcome(Date.now(), job.spec));
     await works.consumerDeps.live.publish({ type: 'cancel', tenant: TENANT, jobId: job.spec.id });
     for (let i = 0; i < 200 && ![...works.consumerDeps.active].every(b => b.signal.aborted); i++)
       await sleep(10);
@@ -283,13 +278,7 @@ describe('the consumer', () => {
     const job = await productJob(works, ROOMY);
     await works.submit(job);
     await gate.arrived;
-    const at = new Date().toISOString();
-    await works.deps.jobs.putOutcome(job.spec, {
-      state: 'cancelled',
-      version: 1,
-      finishedAt: at,
-      expiresAt: at,
-    });
+    await works.deps.jobs.putOutcome(job.spec, cancelledOutcome(Date.now(), job.spec));
     const [block] = [...works.consumerDeps.active];
     for (let i = 0; i < 200 && !block!.signal.aborted; i++) await sleep(20);
     assert.ok(block!.signal.aborted);
@@ -304,13 +293,7 @@ describe('the consumer', () => {
     assert.ok(job.plan.blocksTotal > 1);
     await works.submit(job);
     await gate.arrived;
-    const at = new Date().toISOString();
-    await works.deps.jobs.putOutcome(job.spec, {
-      state: 'cancelled',
-      version: 1,
-      finishedAt: at,
-      expiresAt: at,
-    });
+    await works.deps.jobs.putOutcome(job.spec, cancelledOutcome(Date.now(), job.spec));
     await works.deps.jobs.deleteJob(TENANT, job.spec.id);
     const running = [...works.consumerDeps.active];
     for (let i = 0; i < 200 && !running.every(block => block.signal.aborted); i++) await sleep(20);
@@ -390,13 +373,7 @@ describe('the consumer', () => {
     const works = await createWorks(t);
     const [gone, finished] = [await productJob(works, ROOMY), await productJob(works)];
     await works.deps.jobs.deleteJob(TENANT, gone.spec.id);
-    const at = new Date().toISOString();
-    await works.deps.jobs.putOutcome(finished.spec, {
-      state: 'cancelled',
-      version: 1,
-      finishedAt: at,
-      expiresAt: at,
-    });
+    await works.deps.jobs.putOutcome(finished.spec, cancelledOutcome(Date.now(), finished.spec));
     await works.submit(gone);
     await works.submit(finished);
     works.start();
